@@ -1,0 +1,55 @@
+/** Where a listener binds. `fallbackPort` is tried when `port` cannot be bound; only set for the built-in default. */
+export interface ListenAddress {
+  readonly host: string;
+  readonly port: number;
+  readonly fallbackPort?: number;
+}
+
+/** One upstream registry. The namespace is its key in {@link Config.upstreams}. */
+export interface UpstreamConfig {
+  readonly name: string;
+  /** Host names presented to clients; lower case. */
+  readonly hosts: readonly string[];
+  /** Presented hosts that only issue tokens (auth.docker.io). */
+  readonly authHosts: readonly string[];
+  /** Base URLs, tried in order; http or https, path without trailing slash. */
+  readonly urls: readonly URL[];
+  /** Absolute path of PEM certificates trusted beside the system's. */
+  readonly ca?: string;
+  readonly credentials?: {
+    readonly username: string;
+    /** Absolute path. */
+    readonly passwordFile: string;
+    /** Patterns of repositories served to everybody with this account. */
+    readonly serve: readonly string[];
+  };
+  /** `host[:port]` that may be sent credentials for tokens. */
+  readonly tokenHosts: readonly string[];
+  /** `host[:port]` allowed as redirect targets although private or http. */
+  readonly blobHosts: readonly string[];
+  /** Milliseconds. */
+  readonly tags: { readonly ttl: number; readonly staleOnError: number };
+  readonly challenge: 'relay' | 'verbatim';
+}
+
+/** The whole configuration, checked, with defaults and presets merged in. Paths are absolute, durations milliseconds. */
+export interface Config {
+  readonly listen: { readonly https: ListenAddress; readonly http: ListenAddress; readonly admin: ListenAddress };
+  /** Our own host names and IP addresses for TLS. */
+  readonly names: readonly string[];
+  /** `permit`: the registries the root CA vouches for beside the configured ones. */
+  readonly certs: { readonly dir: string; readonly permit: readonly string[] };
+  readonly storage: { readonly root: string };
+  /** `servers` empty: the system's name servers. `pins`: host name → addresses. */
+  readonly dns: { readonly servers: readonly string[]; readonly pins: Readonly<Record<string, readonly string[]>> };
+  readonly log: {
+    readonly level: 'debug' | 'info' | 'warn' | 'error';
+    /** `file`: absolute path, or `-` for standard output. */
+    readonly access: { readonly file: string; readonly format: 'json' | 'nginx' };
+  };
+  /** Namespace that our own names mean when nothing else is said. */
+  readonly mirror: { readonly default?: string };
+  readonly hosted: { readonly repositories: readonly string[] };
+  readonly grants: { readonly offline: number };
+  readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
+}

@@ -1,0 +1,97 @@
+import { channel, subscribe as listen, unsubscribe } from 'node:diagnostics_channel';
+
+/** Which way a request came in: a presented registry name, `?ns=`, a path on our own names, or none of them. */
+export type Door = 'transparent' | 'mirror' | 'path' | 'own';
+
+/**
+ * What the cache had to do with an answer: served what it had (`hit`), asked the upstream whether it still holds
+ * (`revalidated`), served without being able to ask (`stale`), fetched (`miss`), joined a running fetch
+ * (`collapsed`), stayed out of it (`bypass`), or was not concerned (`none`).
+ */
+export type CacheResult = 'hit' | 'revalidated' | 'stale' | 'miss' | 'collapsed' | 'bypass' | 'none';
+
+/** One finished exchange with a client. Times are milliseconds since the request's head was read. */
+export interface RequestEvent {
+  readonly id: string;
+  readonly client: string;
+  readonly door: Door;
+  readonly method: string;
+  readonly host: string;
+  /** The request target without its query. */
+  readonly path: string;
+  readonly httpVersion: string;
+  readonly kind: string;
+  readonly upstream?: string;
+  readonly repository?: string;
+  readonly reference?: string;
+  readonly status: number;
+  readonly cache: CacheResult;
+  /** One word or short phrase from a closed list: why the cache result is what it is. */
+  readonly why: string;
+  readonly bytes: number;
+  readonly firstByte: number;
+  readonly total: number;
+  /** Time spent waiting for the upstream before the first byte. */
+  readonly upstreamTime: number;
+  readonly userAgent: string;
+  readonly referer: string;
+  /** The client went away before the answer was complete. */
+  readonly aborted: boolean;
+  /** What went wrong inside, for the log only; never holds a secret. */
+  readonly error?: string;
+}
+
+export interface UpstreamRequestEvent {
+  readonly upstream: string;
+  readonly kind: 'ping' | 'token' | 'manifest' | 'blob' | 'tags' | 'referrers' | 'other';
+  readonly method: string;
+  /** Absent when no answer came. */
+  readonly status?: number;
+  readonly error?: string;
+  /** Milliseconds until the answer's head. */
+  readonly time: number;
+}
+
+export interface FillEvent {
+  readonly digest: string;
+  readonly repository: string;
+  readonly upstream: string;
+  readonly phase: 'started' | 'resumed' | 'switched' | 'committed' | 'parked' | 'failed';
+  readonly reason?: string;
+  /** Bytes present in the spool. */
+  readonly bytes: number;
+}
+
+/** A line for the operator: what happened, in one readable sentence. */
+export interface NoticeEvent {
+  readonly level: 'debug' | 'info' | 'warn' | 'error';
+  readonly message: string;
+  readonly error?: unknown;
+  readonly fields?: Readonly<Record<string, string | number | boolean>>;
+}
+
+export interface Events {
+  request: RequestEvent;
+  upstreamRequest: UpstreamRequestEvent;
+  /** Body bytes received from an upstream. */
+  upstreamBytes: { readonly upstream: string; readonly bytes: number };
+  fill: FillEvent;
+  follower: { readonly phase: 'joined' | 'left' };
+  proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };
+  notice: NoticeEvent;
+}
+
+/** Publishes to everybody who subscribed; costs next to nothing when nobody did. */
+export function publish<Name extends keyof Events>(name: Name, event: Events[Name]): void {
+  const target = channel(`layover:${name}`);
+  if (target.hasSubscribers) target.publish(event);
+}
+
+/** Calls `listener` for every event until the returned function is called. */
+export function subscribe<Name extends keyof Events>(name: Name, listener: (event: Events[Name]) => void): () => void {
+  const onMessage = (message: unknown): void => listener(message as Events[Name]);
+  listen(`layover:${name}`, onMessage);
+  return () => {
+    unsubscribe(`layover:${name}`, onMessage);
+  };
+}

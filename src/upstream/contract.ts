@@ -1,0 +1,92 @@
+import type { Readable } from 'node:stream';
+
+/** How to talk to one remote registry; built from the configuration by the one who wires the rooms. */
+export interface UpstreamOptions {
+  /** Namespace, such as `docker.io`. */
+  readonly name: string;
+  /** Host names that clients know it by. */
+  readonly hosts: readonly string[];
+  /** Base URLs, tried in order. */
+  readonly urls: readonly URL[];
+  /** PEM certificates trusted beside the system's. */
+  readonly ca?: string;
+  readonly credentials?: { readonly username: string; readonly password: string };
+  /** `host[:port]` that may be sent credentials for tokens, beside the hosts of `urls`. */
+  readonly tokenHosts: readonly string[];
+  /** `host[:port]` that are allowed as redirect targets although private or http. */
+  readonly blobHosts: readonly string[];
+}
+
+/** As whom a request is made: nobody, the configured account, or a client whose own header is passed on. */
+export type Identity =
+  | { readonly kind: 'anonymous' }
+  | { readonly kind: 'configured' }
+  | { readonly kind: 'forward'; readonly authorization: string; readonly principal: string };
+
+export interface UpstreamRequest {
+  readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'other';
+  readonly method: 'GET' | 'HEAD';
+  /** The repository's name at the upstream, for the token's scope. */
+  readonly repository: string;
+  /** Path and query below the base URL: `/v2/library/nginx/manifests/latest`. */
+  readonly path: string;
+  readonly identity: Identity;
+  readonly accept?: readonly string[];
+  readonly range?: { readonly start: number; readonly end?: number };
+  readonly userAgent?: string;
+  readonly signal: AbortSignal;
+  /** Milliseconds; overrides the 30 s an answer's head may take. */
+  readonly headTimeout?: number;
+}
+
+/** The final answer after redirects, tokens, retries and fail-over: any status below 500 but 429 and redirects. */
+export interface UpstreamResponse {
+  readonly status: number;
+  /** Field names in lower case; repeated fields joined by `, ` (WWW-Authenticate: see `challenges`). */
+  readonly headers: Readonly<Record<string, string>>;
+  /** The WWW-Authenticate lines as they came, one each. */
+  readonly challenges: readonly string[];
+  /** Must be consumed or destroyed. Not decoded in any way. */
+  readonly body: Readable;
+}
+
+/** What `/v2/` said: kept, so that it can be repeated while the upstream is gone. */
+export interface PingRecord {
+  readonly status: number;
+  readonly challenges: readonly string[];
+}
+
+/**
+ * Why an upstream could not answer. `unreachable`: no connection, no answer in time, 5xx after retries, breaker open;
+ * `throttled`: 429 or its cool-down; `protocol`: an answer that breaks the rules and that a retry will not cure;
+ * `loop`: its name leads back to this gateway.
+ */
+export type UpstreamFailure = 'unreachable' | 'throttled' | 'protocol' | 'loop';
+
+export class UpstreamError extends Error {
+  override readonly name = 'UpstreamError';
+  readonly failure: UpstreamFailure;
+  /** The upstream's own status, when there was an answer. */
+  readonly status: number | undefined;
+  /** Seconds. */
+  readonly retryAfter: number | undefined;
+  /** The upstream's own error document, at most 64 KiB, for verbatim relay. */
+  readonly body: { readonly bytes: Uint8Array; readonly contentType: string } | undefined;
+
+  constructor(
+    failure: UpstreamFailure,
+    message: string,
+    options: {
+      readonly cause?: unknown;
+      readonly status?: number;
+      readonly retryAfter?: number;
+      readonly body?: { readonly bytes: Uint8Array; readonly contentType: string };
+    } = {},
+  ) {
+    super(message, { cause: options.cause });
+    this.failure = failure;
+    this.status = options.status;
+    this.retryAfter = options.retryAfter;
+    this.body = options.body;
+  }
+}
