@@ -1,0 +1,136 @@
+import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { type Events, subscribe } from '../events.ts';
+import { counter } from './counter.ts';
+
+/** Kinds of requests that get series of their own; every other kind is counted as `other`. */
+const KINDS = new Set([
+  'ping',
+  'token',
+  'catalog',
+  'manifest',
+  'blob',
+  'upload',
+  'tags',
+  'referrers',
+  'pass',
+  'ca',
+  'unknown',
+]);
+const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+
+export interface Metrics {
+  readonly registry: Registry;
+  close(): void;
+}
+
+type Bound = (upstream: string | undefined) => string;
+type Listener<Name extends keyof Events> = (event: Events[Name]) => void;
+
+/**
+ * Counts events in a registry of its own until closed. Only names in `upstreams` become label values, anything else is
+ * `other` and absence `none`, so that no client can grow the number of series.
+ */
+export function openMetrics(upstreams: readonly string[]): Metrics {
+  const registry = new Registry();
+  collectDefaultMetrics({ register: registry });
+  const known = new Set(upstreams);
+  const bound: Bound = (upstream) => (upstream === undefined ? 'none' : known.has(upstream) ? upstream : 'other');
+  const proofs = counter(registry, 'layover_proofs_total', 'Answers to: may this principal read?', [
+    'upstream',
+    'result',
+  ]);
+  const subscriptions = [
+    subscribe('request', requests(registry, bound)),
+    subscribe('upstreamRequest', upstreamRequests(registry, bound)),
+    subscribe('upstreamBytes', upstreamBytes(registry, bound)),
+    subscribe('fill', fills(registry, bound)),
+    subscribe('follower', followers(registry)),
+    subscribe('proof', ({ upstream, result }) => proofs(1, bound(upstream), result)),
+  ];
+  return {
+    registry,
+    close: () => {
+      for (const unsubscribe of subscriptions) unsubscribe();
+      registry.clear();
+    },
+  };
+}
+
+function requests(registry: Registry, bound: Bound): Listener<'request'> {
+  const labels = ['door', 'upstream', 'kind', 'cache', 'status'];
+  const total = counter(registry, 'layover_requests_total', 'Finished requests of clients.', labels);
+  const bytes = counter(registry, 'layover_response_bytes_total', 'Body bytes sent to clients.', [
+    'upstream',
+    'kind',
+    'cache',
+  ]);
+  const firstByte = new Histogram({
+    name: 'layover_time_to_first_byte_seconds',
+    help: 'From the head of a request to the first byte of its answer.',
+    labelNames: ['cache'],
+    buckets: SECONDS,
+    registers: [registry],
+  });
+  return (request) => {
+    const upstream = bound(request.upstream);
+    const kind = KINDS.has(request.kind) ? request.kind : 'other';
+    total(1, request.door, upstream, kind, request.cache, statusClass(request.status));
+    bytes(request.bytes, upstream, kind, request.cache);
+    firstByte.observe({ cache: request.cache }, request.firstByte / 1000);
+  };
+}
+
+function upstreamRequests(registry: Registry, bound: Bound): Listener<'upstreamRequest'> {
+  const labels = ['upstream', 'kind', 'status'];
+  const total = counter(registry, 'layover_upstream_requests_total', 'Requests to upstreams.', labels);
+  const seconds = new Histogram({
+    name: 'layover_upstream_request_seconds',
+    help: 'From sending a request to an upstream to the head of its answer.',
+    labelNames: ['upstream'],
+    buckets: SECONDS,
+    registers: [registry],
+  });
+  return (request) => {
+    const upstream = bound(request.upstream);
+    total(1, upstream, request.kind, upstreamStatus(request.status));
+    seconds.observe({ upstream }, request.time / 1000);
+  };
+}
+
+function upstreamBytes(registry: Registry, bound: Bound): Listener<'upstreamBytes'> {
+  const total = counter(registry, 'layover_upstream_bytes_total', 'Body bytes received from upstreams.', ['upstream']);
+  return ({ upstream, bytes }) => total(bytes, bound(upstream));
+}
+
+function fills(registry: Registry, bound: Bound): Listener<'fill'> {
+  const total = counter(registry, 'layover_fills_total', 'What happened to fills.', ['upstream', 'phase']);
+  const running = new Set<string>();
+  new Gauge({
+    name: 'layover_fills_running',
+    help: 'Blobs being fetched now.',
+    registers: [registry],
+    collect() {
+      this.set(running.size);
+    },
+  });
+  return ({ upstream, phase, digest }) => {
+    total(1, bound(upstream), phase);
+    if (phase === 'started' || phase === 'resumed' || phase === 'switched') running.add(digest);
+    else running.delete(digest);
+  };
+}
+
+function followers(registry: Registry): Listener<'follower'> {
+  const gauge = new Gauge({ name: 'layover_followers', help: 'Answers fed by a running fill.', registers: [registry] });
+  return ({ phase }) => (phase === 'joined' ? gauge.inc() : gauge.dec());
+}
+
+function statusClass(status: number): string {
+  return status >= 100 && status <= 599 ? `${Math.floor(status / 100)}xx` : 'other';
+}
+
+/** Upstream statuses are told apart, since 401, 404 and 429 call for different reactions; `error` means no answer. */
+function upstreamStatus(status: number | undefined): string {
+  if (status === undefined) return 'error';
+  return status >= 100 && status <= 599 ? String(status) : 'other';
+}

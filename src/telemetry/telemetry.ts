@@ -1,0 +1,42 @@
+import type { NoticeEvent } from '../events.ts';
+import { type AccessLogOptions, openAccessLog } from './access-log.ts';
+import { openLog } from './log.ts';
+import { openMetrics } from './metrics.ts';
+
+export interface TelemetryOptions {
+  readonly level: NoticeEvent['level'];
+  readonly access: AccessLogOptions;
+  /** The names that may become label values of metrics. */
+  readonly upstreams: readonly string[];
+  /** How notices look; text on a terminal and JSON elsewhere when absent. */
+  readonly format?: 'text' | 'json';
+}
+
+export interface Telemetry extends AsyncDisposable {
+  /** The metrics in the text format that {@link Telemetry.contentType} names. */
+  metricsText(): Promise<string>;
+  readonly contentType: string;
+  /** Opens the access log by its name again, after it was rotated. */
+  reopen(): void;
+  /** Stops listening; resolves when the access log is written. */
+  close(): Promise<void>;
+}
+
+/** Turns events into an operator's log on standard error, an access log and metrics. Throws when a file cannot be opened. */
+export function startTelemetry({ level, access, upstreams, format }: TelemetryOptions): Telemetry {
+  const accessLog = openAccessLog(access);
+  const closeLog = openLog({ level, format });
+  const metrics = openMetrics(upstreams);
+  const close = async (): Promise<void> => {
+    metrics.close();
+    await accessLog.close();
+    closeLog();
+  };
+  return {
+    metricsText: () => metrics.registry.metrics(),
+    contentType: metrics.registry.contentType,
+    reopen: () => accessLog.reopen(),
+    close,
+    [Symbol.asyncDispose]: close,
+  };
+}
