@@ -32,6 +32,7 @@ export interface UpstreamRequest {
   readonly path: string;
   readonly identity: Identity;
   readonly accept?: readonly string[];
+  /** `end` is exclusive; without it, to the end. */
   readonly range?: { readonly start: number; readonly end?: number };
   readonly userAgent?: string;
   readonly signal: AbortSignal;
@@ -39,7 +40,7 @@ export interface UpstreamRequest {
   readonly headTimeout?: number;
 }
 
-/** The final answer after redirects, tokens, retries and fail-over: any status below 500 but 429 and redirects. */
+/** The final answer after redirects, tokens, retries and fail-over: any status below 500 but 408, 429 and redirects. */
 export interface UpstreamResponse {
   readonly status: number;
   /** Field names in lower case; repeated fields joined by `, ` (WWW-Authenticate: see `challenges`). */
@@ -72,6 +73,8 @@ export class UpstreamError extends Error {
   readonly retryAfter: number | undefined;
   /** The upstream's own error document, at most 64 KiB, for verbatim relay. */
   readonly body: { readonly bytes: Uint8Array; readonly contentType: string } | undefined;
+  /** The same request to the same place may well succeed a moment later. */
+  readonly transient: boolean;
 
   constructor(
     failure: UpstreamFailure,
@@ -80,7 +83,8 @@ export class UpstreamError extends Error {
       readonly cause?: unknown;
       readonly status?: number;
       readonly retryAfter?: number;
-      readonly body?: { readonly bytes: Uint8Array; readonly contentType: string };
+      readonly body?: { readonly bytes: Uint8Array; readonly contentType: string } | undefined;
+      readonly transient?: boolean;
     } = {},
   ) {
     super(message, { cause: options.cause });
@@ -88,5 +92,6 @@ export class UpstreamError extends Error {
     this.status = options.status;
     this.retryAfter = options.retryAfter;
     this.body = options.body;
+    this.transient = options.transient ?? false;
   }
 }

@@ -1,0 +1,153 @@
+import { publish } from '../events.ts';
+import { type Challenge, parseChallenges } from '../oci/challenge.ts';
+import { formatScope, parseScope, pullScope } from '../oci/scope.ts';
+import type { UpstreamOptions } from './contract.ts';
+import type { TokenServer } from './token-server.ts';
+import { type TokenRequest, Tokens, tokenUrl } from './tokens.ts';
+import { checkForeignRealm, checkRealm } from './trust.ts';
+import { type Answer, discard } from './wire.ts';
+
+/** A request that may have to show a token. */
+export interface Step {
+  readonly url: URL;
+  /** At the upstream itself, or at another registry that a redirect led to. */
+  readonly own: boolean;
+  /** The upstream's own URL is http or private; asked only when it matters. */
+  readonly lax: () => Promise<boolean>;
+  readonly repository: string;
+  readonly principal: 'anonymous' | 'configured';
+  readonly signal: AbortSignal;
+}
+
+/** What a challenge asks for. */
+type Demand = { readonly scheme: 'basic' } | ({ readonly scheme: 'bearer' } & Omit<TokenRequest, 'principal'>);
+
+/** What is shown in answer to a demand; without `authorization` the demand cannot be met. */
+interface Proof {
+  readonly demand: Demand;
+  readonly authorization?: string;
+  readonly fresh: boolean;
+}
+
+const LIMIT = 10_000;
+
+/** Answers challenges: asks, shows what was demanded, and the next time shows it at once. */
+export class Dance {
+  readonly #options: UpstreamOptions;
+  readonly #tokens: Tokens;
+  /** By origin, and by origin and repository. */
+  readonly #demands = new Map<string, Demand>();
+  #refused = false;
+
+  constructor(options: UpstreamOptions, server: TokenServer, closed: AbortSignal) {
+    this.#options = options;
+    this.#tokens = new Tokens(async (request, signal) => {
+      const authorization = request.principal === 'configured' ? this.#basic() : undefined;
+      const { guarded } = request;
+      const answer = await server.ask({ method: 'GET', url: tokenUrl(request), authorization, guarded, signal });
+      if (authorization !== undefined) this.#notice(answer.status >= 300);
+      return answer;
+    }, closed);
+  }
+
+  /** The answer to `send`, repeated at most once with what the registry demands; a 401 that stays is an answer. */
+  async perform(step: Step, send: (authorization?: string) => Promise<Answer>): Promise<Answer> {
+    const shown = await this.#remembered(step);
+    const answer = await send(shown?.authorization);
+    if (answer.status !== 401) return answer;
+    const proof = await this.#meet(step, answer.challenges, shown);
+    if (proof?.authorization === undefined) return answer;
+    discard(answer);
+    return send(proof.authorization);
+  }
+
+  async #remembered(step: Step): Promise<Proof | undefined> {
+    const demand = this.#demands.get(keyOf(step)) ?? this.#usual(step);
+    return demand && this.#prove(step, demand);
+  }
+
+  /** What this upstream asks for as a rule, put for a repository not seen before. */
+  #usual(step: Step): Demand | undefined {
+    const demand = step.own ? this.#demands.get(step.url.origin) : undefined;
+    return demand?.scheme === 'bearer' ? { ...demand, scopes: [pullScope(step.repository)] } : demand;
+  }
+
+  async #meet(step: Step, lines: readonly string[], shown: Proof | undefined): Promise<Proof | undefined> {
+    const demand = await this.#read(step, parseChallenges(lines));
+    if (demand === undefined) return undefined;
+    if (shown !== undefined && isSame(demand, shown.demand)) {
+      if (shown.fresh || shown.authorization === undefined) return undefined;
+      this.#forget(step, shown);
+    }
+    this.#remember(keyOf(step), demand);
+    if (step.own) this.#remember(step.url.origin, demand);
+    return this.#prove(step, demand);
+  }
+
+  async #read(step: Step, challenges: readonly Challenge[]): Promise<Demand | undefined> {
+    const bearer = challenges.find(({ scheme, params }) => scheme === 'bearer' && params.has('realm'));
+    if (bearer === undefined) {
+      const basic = step.own && challenges.some(({ scheme }) => scheme === 'basic');
+      return basic ? { scheme: 'basic' } : undefined;
+    }
+    const [lax, text] = [await step.lax(), bearer.params.get('realm') ?? ''];
+    const realm = step.own
+      ? checkRealm(text, this.#options, lax)
+      : checkForeignRealm(text, step.url, this.#options, lax);
+    const scopes = (bearer.params.get('scope') ?? '').split(' ').filter(Boolean).map(pullOnly);
+    return { scheme: 'bearer', realm, service: bearer.params.get('service'), scopes, guarded: !step.own && !lax };
+  }
+
+  async #prove(step: Step, demand: Demand): Promise<Proof> {
+    if (demand.scheme === 'basic') {
+      const authorization = step.own && step.principal === 'configured' ? this.#basic() : undefined;
+      return { demand, fresh: true, ...(authorization !== undefined && { authorization }) };
+    }
+    const token = await this.#tokens.get({ ...demand, principal: step.principal }, step.signal);
+    if (token === undefined) return { demand, fresh: true };
+    return { demand, fresh: token.fresh, authorization: `Bearer ${token.value}` };
+  }
+
+  #forget(step: Step, { demand, authorization }: Proof): void {
+    if (demand.scheme !== 'bearer' || authorization === undefined) return;
+    this.#tokens.forget({ ...demand, principal: step.principal }, authorization.slice('Bearer '.length));
+  }
+
+  #remember(key: string, demand: Demand): void {
+    this.#demands.delete(key);
+    this.#demands.set(key, demand);
+    for (const oldest of this.#demands.keys()) {
+      if (this.#demands.size <= LIMIT) break;
+      this.#demands.delete(oldest);
+    }
+  }
+
+  #basic(): string | undefined {
+    const { credentials } = this.#options;
+    if (credentials === undefined) return undefined;
+    return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+  }
+
+  #notice(refused: boolean): void {
+    if (refused && !this.#refused) {
+      const message = `${this.#options.name}: the token server refuses the configured credentials`;
+      publish('notice', { level: 'warn', message });
+    }
+    this.#refused = refused;
+  }
+}
+
+function keyOf(step: Step): string {
+  return `${step.url.origin} ${step.repository}`;
+}
+
+/** Less than what was offered when more than pulling was: nothing here ever pushes. */
+function pullOnly(text: string): string {
+  const scope = parseScope(text);
+  return scope?.type === 'repository' ? formatScope({ ...scope, actions: ['pull'] }) : text;
+}
+
+function isSame(a: Demand, b: Demand): boolean {
+  if (a.scheme === 'basic' || b.scheme === 'basic') return a.scheme === b.scheme;
+  return tokenUrl(a).href === tokenUrl(b).href;
+}
