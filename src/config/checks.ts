@@ -1,0 +1,123 @@
+import { isNamespace, parseAddress, parseHost, parseHostOrIp, parsePresentedHost } from './grammar.ts';
+import { isTree, valueAt } from './layers.ts';
+import { isWritten, type Mistake, oneOf, type Path, wrongKey, wrongValue } from './mistake.ts';
+import type { Place } from './place.ts';
+
+/**
+ * The mistakes that lie between keys. They are looked for in what is written (`root`) over the defaults (`layered`),
+ * whatever else is wrong there, so that everything is reported at once.
+ */
+export function crossCheck(root: Place, layered: unknown): Mistake[] {
+  const written = valueAt(layered, ['upstreams']);
+  const namespaces = isTree(written) ? Object.keys(written).filter((name) => written[name] !== null) : [];
+  const claims = claimsOf(layered, namespaces).sort((a, b) => rank(root, a.path) - rank(root, b.path));
+  return [
+    ...namespaces.filter((name) => !isNamespace(name)).map((name) => wrongKey(root, ['upstreams', name], NAMESPACE)),
+    ...checkPins(root, layered),
+    ...checkListeners(root, layered),
+    ...checkMirror(root, layered, namespaces),
+    ...checkHosted(root, layered, namespaces),
+    ...checkClaims(root, claims),
+    ...checkNames(root, layered, claims),
+  ];
+}
+
+const NAMESPACE = 'a namespace: one component of a repository name, so in lower case and without a port';
+
+/** A host that an upstream presents, and where it says so. */
+interface Claim {
+  readonly host: string;
+  readonly namespace: string;
+  readonly path: Path;
+}
+
+function claimsOf(layered: unknown, namespaces: readonly string[]): Claim[] {
+  return namespaces.flatMap((namespace) =>
+    ['hosts', 'authHosts'].flatMap((key) => {
+      const claims = textsAt(layered, ['upstreams', namespace, key]).flatMap(({ text, path }) => {
+        const host = parsePresentedHost(text);
+        return host === undefined ? [] : [{ host, namespace, path }];
+      });
+      return claims.filter(({ host }, index) => claims.findIndex((other) => other.host === host) === index);
+    }),
+  );
+}
+
+/** Of two that contradict each other, the written one is to blame, the later one when both are. */
+function rank(root: Place, path: Path): number {
+  return isWritten(root, path) ? 1 : 0;
+}
+
+function checkClaims(root: Place, claims: readonly Claim[]): Mistake[] {
+  const owners = new Map<string, string>();
+  return claims.flatMap(({ host, namespace, path }) => {
+    const owner = owners.get(host);
+    if (owner === undefined) {
+      owners.set(host, namespace);
+      return [];
+    }
+    if (!isWritten(root, path)) {
+      return [wrongKey(root, ['upstreams', namespace], `a namespace that upstream ${owner} does not present`)];
+    }
+    const remark = owner === namespace ? ' in hosts and authHosts' : `, which belongs to upstream ${owner}`;
+    return [wrongValue(root, path, 'a host of this upstream alone', remark)];
+  });
+}
+
+function checkNames(root: Place, layered: unknown, claims: readonly Claim[]): Mistake[] {
+  return textsAt(layered, ['names']).flatMap(({ text, path }) => {
+    const claim = claims.find(({ host }) => host === parseHostOrIp(text));
+    if (claim === undefined) return [];
+    return isWritten(root, path)
+      ? [wrongValue(root, path, 'a name of our own', `, which upstream ${claim.namespace} presents`)]
+      : [wrongValue(root, claim.path, 'the name of a registry', ', which is one of names')];
+  });
+}
+
+function checkHosted(root: Place, layered: unknown, namespaces: readonly string[]): Mistake[] {
+  return textsAt(layered, ['hosted', 'repositories'])
+    .filter(({ text }) => namespaces.includes(text.split('/')[0] ?? ''))
+    .map(({ path }) => wrongValue(root, path, 'a prefix that is no namespace of upstreams'));
+}
+
+function checkMirror(root: Place, layered: unknown, namespaces: readonly string[]): Mistake[] {
+  const path = ['mirror', 'default'];
+  const namespace = valueAt(layered, path);
+  if (typeof namespace !== 'string' || namespaces.includes(namespace) || !isWritten(root, path)) return [];
+  return [wrongValue(root, path, oneOf(namespaces))];
+}
+
+function checkPins(root: Place, layered: unknown): Mistake[] {
+  const pins = valueAt(layered, ['dns', 'pins']);
+  const names = isTree(pins) ? Object.keys(pins) : [];
+  return names
+    .filter((name) => parseHost(name) === undefined)
+    .map((name) => wrongKey(root, ['dns', 'pins', name], 'a host name'));
+}
+
+function checkListeners(root: Place, layered: unknown): Mistake[] {
+  const listeners = ['https', 'http', 'admin'].flatMap((key) => {
+    const path = ['listen', key];
+    const written = valueAt(layered, path);
+    const address = typeof written === 'string' ? parseAddress(written) : undefined;
+    return address === undefined || address.port === 0 ? [] : [{ ...address, path }];
+  });
+  listeners.sort((a, b) => rank(root, a.path) - rank(root, b.path));
+  return listeners.flatMap(({ host, port, path }, index) => {
+    const other = listeners
+      .slice(0, index)
+      .find((before) => before.port === port && (before.host === host || isWildcard(before.host) || isWildcard(host)));
+    return other === undefined ? [] : [wrongValue(root, path, `another address than ${other.path.join('.')}`)];
+  });
+}
+
+function isWildcard(host: string): boolean {
+  return host === '::' || host === '0.0.0.0';
+}
+
+/** The strings of the list at `path`, each with its own path. */
+function textsAt(value: unknown, path: Path): { readonly text: string; readonly path: Path }[] {
+  const items = valueAt(value, path);
+  if (!Array.isArray(items)) return [];
+  return items.flatMap((text, index) => (typeof text === 'string' ? [{ text, path: [...path, index] }] : []));
+}

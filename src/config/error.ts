@@ -1,0 +1,10 @@
+/** A configuration that cannot be used: `problems` lists every mistake found, one line each, in the file's order. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+  readonly problems: readonly string[];
+
+  constructor(problems: readonly string[], options: { readonly cause?: unknown } = {}) {
+    super(problems.join('\n'), options);
+    this.problems = problems;
+  }
+}

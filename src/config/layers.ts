@@ -1,0 +1,56 @@
+import { byName, PRESETS, PUBLIC_REGISTRIES } from './presets.ts';
+
+type Tree = Readonly<Record<string, unknown>>;
+
+/** Whether `value` is a map of a configuration, as opposed to a list or a scalar. */
+export function isTree(value: unknown): value is Tree {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** The own value at `path`, or `undefined` when there is none. */
+export function valueAt(value: unknown, path: readonly PropertyKey[]): unknown {
+  return path.reduce<unknown>((at, key) => {
+    if (typeof at !== 'object' || at === null || !Object.hasOwn(at, key)) return undefined;
+    return (at as Record<PropertyKey, unknown>)[key];
+  }, value);
+}
+
+/** `upper` over `lower`: maps merge per key, everything else replaces, what is absent above stands as below. */
+export function overlay(lower: unknown, upper: unknown): unknown {
+  if (upper === undefined) return lower;
+  if (!isTree(lower) || !isTree(upper)) return upper;
+  const merged: Record<string, unknown> = Object.create(null);
+  Object.assign(merged, lower);
+  for (const [key, value] of Object.entries(upper)) merged[key] = overlay(merged[key], value);
+  return merged;
+}
+
+const DEFAULTS = {
+  listen: { https: '[::]:443', http: '[::]:5000', admin: '127.0.0.1:9464' },
+  names: ['gateway.lan'],
+  certs: { dir: './certs', permit: PUBLIC_REGISTRIES },
+  storage: { root: './data' },
+  dns: { servers: [], pins: {} },
+  log: { level: 'info', access: { file: './logs/access.log', format: 'json' } },
+  mirror: { default: 'docker.io' },
+  hosted: { repositories: [] },
+  grants: { offline: '24h' },
+};
+
+const UPSTREAM = {
+  authHosts: [],
+  tokenHosts: [],
+  blobHosts: [],
+  tags: { ttl: '0s', staleOnError: '30d' },
+  challenge: 'relay',
+};
+
+/** The lowest layer, spelled as in a file: the defaults of every key, of every preset and of each upstream in `written`. */
+export function defaultsFor(written: unknown): Tree {
+  const upstreams: Record<string, unknown> = Object.create(null);
+  const named = valueAt(written, ['upstreams']);
+  for (const name of [...PRESETS.keys(), ...(isTree(named) ? Object.keys(named) : [])]) {
+    upstreams[name] = { ...UPSTREAM, ...(PRESETS.get(name) ?? byName(name)) };
+  }
+  return { ...DEFAULTS, upstreams };
+}

@@ -1,0 +1,58 @@
+import { readFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type * as z from 'zod';
+import { crossCheck } from './checks.ts';
+import type { Config } from './config.ts';
+import { readDocument } from './document.ts';
+import { ConfigError } from './error.ts';
+import { defaultsFor, overlay } from './layers.ts';
+import { isWritten, type Mistake, wrongKey, wrongValue } from './mistake.ts';
+import type { Place } from './place.ts';
+import { schema } from './schema.ts';
+import { settle } from './settle.ts';
+
+export interface ConfigSource {
+  /** Relative to `cwd`. Without it `config/gateway.yaml`, which may be missing. */
+  readonly file?: string;
+  readonly env: NodeJS.ProcessEnv;
+  readonly cwd: string;
+}
+
+const DEFAULT_FILE = 'config/gateway.yaml';
+
+/** The configuration of a file over the built-in defaults. Throws a {@link ConfigError} with every mistake of the file. */
+export async function loadConfig(source: ConfigSource): Promise<Config> {
+  const file = source.file ?? DEFAULT_FILE;
+  const { root, mistakes, position } = readDocument(await readText(source));
+  const layers = [defaultsFor(root.value), root.value];
+  const layered = layers.reduce(overlay);
+  const parsed = schema.safeParse(layered);
+  const all = [...mistakes, ...crossCheck(root, layered), ...mistakesOf(root, parsed.error?.issues ?? [])];
+  if (all.length > 0 || !parsed.success) {
+    all.sort((a, b) => a.offset - b.offset);
+    throw new ConfigError(
+      all.map(
+        ({ offset, path, expected, got }) => `${file}:${position(offset)} ${path}: expected ${expected}, got ${got}`,
+      ),
+    );
+  }
+  return settle(parsed.data, source.cwd, isWritten(root, ['listen', 'https']));
+}
+
+async function readText({ file, cwd }: ConfigSource): Promise<string> {
+  try {
+    return await readFile(resolve(cwd, file ?? DEFAULT_FILE), 'utf8');
+  } catch (cause) {
+    const code = cause instanceof Error && 'code' in cause ? String(cause.code) : String(cause);
+    if (file === undefined && code === 'ENOENT') return '';
+    throw new ConfigError([`${file ?? DEFAULT_FILE}:1:1 (file): expected a readable file, got ${code}`], { cause });
+  }
+}
+
+function mistakesOf(root: Place, issues: readonly z.core.$ZodIssue[]): Mistake[] {
+  return issues.flatMap((issue) =>
+    issue.code === 'unrecognized_keys'
+      ? issue.keys.map((key) => wrongKey(root, [...issue.path, key], issue.message))
+      : [wrongValue(root, issue.path, issue.message)],
+  );
+}

@@ -1,0 +1,17 @@
+import type { Config, UpstreamConfig } from './config.ts';
+
+/** What a host name means on the transparent door; `auth`: it only issues tokens. */
+export interface PresentedHost {
+  readonly upstream: UpstreamConfig;
+  readonly auth: boolean;
+}
+
+/** Every presented host, in lower case and without port. */
+export function presentedHosts(config: Config): ReadonlyMap<string, PresentedHost> {
+  const presented = new Map<string, PresentedHost>();
+  for (const upstream of Object.values(config.upstreams)) {
+    for (const host of upstream.authHosts) presented.set(host, { upstream, auth: true });
+    for (const host of upstream.hosts) presented.set(host, { upstream, auth: false });
+  }
+  return presented;
+}

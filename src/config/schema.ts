@@ -1,0 +1,96 @@
+import * as z from 'zod';
+import {
+  parseAddress,
+  parseBaseUrl,
+  parseDuration,
+  parseHostOrIp,
+  parseIp,
+  parseNameServer,
+  parsePath,
+  parsePattern,
+  parsePeer,
+  parsePresentedHost,
+} from './grammar.ts';
+import { oneOf } from './mistake.ts';
+import { parsePermitted } from './presets.ts';
+
+/** Every message below is what was expected there; the reader of the issues adds where, and what was found. */
+function map<Shape extends z.core.$ZodShape>(shape: Shape): z.ZodObject<Shape, z.core.$strict> {
+  const expected = oneOf(Object.keys(shape));
+  return z.strictObject(shape, { error: (issue) => (issue.code === 'unrecognized_keys' ? expected : 'a map') });
+}
+
+function text<Value>(expected: string, parse: (text: string) => Value | undefined) {
+  return z.string({ error: expected }).transform((written, context): Value => {
+    const value = parse(written);
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: expected });
+    return z.NEVER;
+  });
+}
+
+function list<Item extends z.ZodType>(item: Item) {
+  return z.array(item, { error: 'a list' }).readonly();
+}
+
+function choice<const Choices extends readonly string[]>(...choices: Choices) {
+  return z.enum(choices, { error: oneOf(choices) });
+}
+
+const address = text('an address such as "[::]:443", 0.0.0.0:443 or :5000', parseAddress);
+const path = text('a path', parsePath);
+const patterns = list(text('a repository pattern such as team/** or team/app-*', parsePattern));
+const peers = list(text('a host or host:port', parsePeer));
+const hosts = list(text('a host name', parsePresentedHost));
+const ip = text('an IP address', parseIp);
+
+/** `0` needs no unit. */
+const duration = z.preprocess(
+  (value) => (value === 0 ? '0s' : value),
+  text('a duration such as 24h, 0s, 30d or 1h30m', parseDuration),
+);
+
+/** One address may stand without the brackets of a list. */
+const addresses = z.preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip));
+
+const upstream = map({
+  hosts,
+  authHosts: hosts,
+  urls: z
+    .array(text('an http or https URL without credentials, query and /v2', parseBaseUrl), { error: 'a list of URLs' })
+    .min(1, { error: 'at least one URL' })
+    .readonly(),
+  ca: path.nullish(),
+  credentials: map({
+    username: text('a user name as a string', (name) => name || undefined),
+    passwordFile: path,
+    serve: patterns.optional(),
+  }).nullish(),
+  tokenHosts: peers,
+  blobHosts: peers,
+  tags: map({ ttl: duration, staleOnError: duration }),
+  challenge: choice('relay', 'verbatim'),
+});
+
+/** The configuration as written, defaults filled in. */
+export const schema = map({
+  listen: map({ https: address, http: address, admin: address }),
+  names: list(text('a host name or an IP address', parseHostOrIp)),
+  certs: map({ dir: path, permit: list(text('a name of the published list, or one below it', parsePermitted)) }),
+  storage: map({ root: path }),
+  dns: map({
+    servers: list(text('an IP address or ip:port', parseNameServer)),
+    pins: z.record(z.string(), addresses, { error: 'a map' }),
+  }),
+  log: map({
+    level: choice('debug', 'info', 'warn', 'error'),
+    access: map({ file: path, format: choice('json', 'nginx') }),
+  }),
+  mirror: map({ default: z.string({ error: 'a namespace of upstreams' }).nullish() }),
+  hosted: map({ repositories: patterns }),
+  grants: map({ offline: duration }),
+  upstreams: z.record(z.string(), upstream.nullable(), { error: 'a map' }),
+});
+
+export type WrittenConfig = z.output<typeof schema>;
+export type WrittenUpstream = z.output<typeof upstream>;

@@ -1,0 +1,67 @@
+import { resolve } from 'node:path';
+import type { Config, UpstreamConfig } from './config.ts';
+import type { WrittenConfig, WrittenUpstream } from './schema.ts';
+
+const FALLBACK_PORT = 8443;
+
+/** The frozen configuration: paths made absolute from `cwd`, removed upstreams left out. */
+export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: boolean): Config {
+  const upstreams = byKey(
+    Object.entries(written.upstreams).flatMap(([name, upstream]) =>
+      upstream === null ? [] : [[name, settleUpstream(name, upstream, cwd)] as const],
+    ),
+  );
+  const { https } = written.listen;
+  const { file, format } = written.log.access;
+  const namespace = written.mirror.default ?? undefined;
+  return freeze({
+    ...written,
+    listen: { ...written.listen, https: httpsIsWritten ? https : { ...https, fallbackPort: FALLBACK_PORT } },
+    names: unique(written.names),
+    certs: { ...written.certs, dir: resolve(cwd, written.certs.dir) },
+    storage: { root: resolve(cwd, written.storage.root) },
+    dns: {
+      servers: written.dns.servers,
+      pins: byKey(
+        Object.entries(written.dns.pins).map(([host, addresses]) => [host.toLowerCase(), addresses] as const),
+      ),
+    },
+    log: { ...written.log, access: { file: file === '-' ? file : resolve(cwd, file), format } },
+    // The built-in default goes when its upstream was removed.
+    mirror: namespace === undefined || upstreams[namespace] === undefined ? {} : { default: namespace },
+    upstreams,
+  });
+}
+
+function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {
+  const { ca, credentials, ...rest } = written;
+  return {
+    ...rest,
+    name,
+    hosts: unique(written.hosts),
+    authHosts: unique(written.authHosts),
+    ...(ca != null && { ca: resolve(cwd, ca) }),
+    ...(credentials != null && {
+      credentials: {
+        username: credentials.username,
+        passwordFile: resolve(cwd, credentials.passwordFile),
+        serve: credentials.serve ?? [],
+      },
+    }),
+  };
+}
+
+/** Without a prototype: keys come from requests too, and `constructor` is a valid repository component. */
+function byKey<Value>(entries: readonly (readonly [string, Value])[]): Record<string, Value> {
+  return Object.assign(Object.create(null), Object.fromEntries(entries));
+}
+
+function unique(names: readonly string[]): readonly string[] {
+  return [...new Set(names)];
+}
+
+function freeze<Value>(value: Value): Value {
+  if (typeof value !== 'object' || value === null) return value;
+  for (const inner of Object.values(value)) freeze(inner);
+  return Object.freeze(value);
+}

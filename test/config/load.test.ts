@@ -1,0 +1,286 @@
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import fc from 'fast-check';
+import { parse, stringify } from 'yaml';
+import type { Config } from '../../src/config/config.ts';
+import { ConfigError } from '../../src/config/error.ts';
+import { defaultsFor, isTree, valueAt } from '../../src/config/layers.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { presentedHosts } from '../../src/config/lookup.ts';
+import { PRESETS, PUBLIC_REGISTRIES, parsePermitted } from '../../src/config/presets.ts';
+
+const SHIPPED = new URL('../../config/gateway.yaml', import.meta.url);
+const PAGE = new URL('../../docs/configuration.md', import.meta.url);
+
+let cwd = '';
+let files = 0;
+
+test.before(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'layover-config-'));
+});
+
+test.after.always(async () => {
+  await rm(cwd, { recursive: true, force: true });
+});
+
+async function load(text: string): Promise<Config> {
+  const file = `${files++}.yaml`;
+  await writeFile(join(cwd, file), text);
+  return loadConfig({ file, env: {}, cwd });
+}
+
+/** The shipped file with the `#` taken from every key. */
+async function uncommented(): Promise<string> {
+  const text = await readFile(SHIPPED, 'utf8');
+  return text.replaceAll(/^#(?! \S)/gm, '');
+}
+
+/** The dotted path of every leaf. */
+function pathsOf(value: unknown): string[] {
+  if (!isTree(value)) return [];
+  return Object.entries(value).flatMap(([key, inner]) => {
+    const below = pathsOf(inner);
+    return below.length === 0 ? [key] : below.map((path) => `${key}.${path}`);
+  });
+}
+
+function upstream(config: Config, name: string) {
+  const found = config.upstreams[name];
+  if (found === undefined) throw new Error(`no upstream ${name}`);
+  return { ...found, urls: found.urls.map(String) };
+}
+
+test('without a file the embedded defaults hold', async (t) => {
+  const config = await loadConfig({ env: {}, cwd });
+  t.deepEqual(config.listen, {
+    https: { host: '::', port: 443, fallbackPort: 8443 },
+    http: { host: '::', port: 5000 },
+    admin: { host: '127.0.0.1', port: 9464 },
+  });
+  t.deepEqual(config.names, ['gateway.lan']);
+  t.deepEqual(config.certs, { dir: join(cwd, 'certs'), permit: PUBLIC_REGISTRIES });
+  t.deepEqual(config.storage, { root: join(cwd, 'data') });
+  t.deepEqual(config.log, { level: 'info', access: { file: join(cwd, 'logs/access.log'), format: 'json' } });
+  t.deepEqual(config.mirror, { default: 'docker.io' });
+  t.deepEqual(config.hosted, { repositories: [] });
+  t.deepEqual(config.grants, { offline: 86_400_000 });
+  t.deepEqual(config.dns.servers, []);
+  t.deepEqual(Object.keys(config.dns.pins), []);
+  t.deepEqual(Object.keys(config.upstreams), [...PRESETS.keys()]);
+  t.is(PRESETS.size, 8);
+});
+
+test('config/gateway.yaml of the working directory is read when no file is named', async (t) => {
+  const dir = join(cwd, 'with-file');
+  await mkdir(join(dir, 'config'), { recursive: true });
+  await writeFile(join(dir, 'config/gateway.yaml'), 'names: [here.lan]');
+  t.deepEqual((await loadConfig({ env: {}, cwd: dir })).names, ['here.lan']);
+});
+
+test('the shipped file changes nothing', async (t) => {
+  t.deepEqual(await load(await readFile(SHIPPED, 'utf8')), await loadConfig({ env: {}, cwd }));
+});
+
+test('the shipped file shows every key at its default', async (t) => {
+  const text = await uncommented();
+  const { listen, ...rest } = await load(text);
+  const { listen: defaultListen, ...defaultRest } = await loadConfig({ env: {}, cwd });
+  const { fallbackPort, ...https } = defaultListen.https;
+  t.deepEqual({ ...listen }, { ...defaultListen, https });
+  t.is(fallbackPort, 8443);
+  t.deepEqual(rest, defaultRest);
+  const written = JSON.stringify(parse(text), (_key, value) => (value === null ? undefined : value));
+  t.deepEqual(JSON.parse(written), JSON.parse(JSON.stringify(defaultsFor(undefined))));
+});
+
+test('the page about the configuration has a heading for every key', async (t) => {
+  const page = await readFile(PAGE, 'utf8');
+  const { upstreams, ...rest } = defaultsFor(undefined);
+  const upstreamKeys = pathsOf(valueAt(upstreams, ['docker.io']));
+  for (const key of [...pathsOf(rest), ...upstreamKeys, 'upstreams', 'ca', 'credentials', 'credentials.serve']) {
+    t.regex(page, new RegExp(`^#+ .*\`${key.replaceAll('.', '\\.')}\``, 'm'), key);
+  }
+});
+
+test('every example of the page about the configuration is a valid file', async (t) => {
+  const examples = [...(await readFile(PAGE, 'utf8')).matchAll(/^```yaml\n(.*?)^```$/gms)];
+  t.true(examples.length > 10);
+  for (const [, example = ''] of examples) await t.notThrowsAsync(load(example), example);
+});
+
+test('a preset keeps the keys that are not written, and lists replace lists', async (t) => {
+  const config = await load('upstreams: { docker.io: { hosts: [docker.io], tags: { ttl: 1m } } }');
+  const hub = upstream(config, 'docker.io');
+  t.deepEqual(hub.hosts, ['docker.io']);
+  t.deepEqual(hub.urls, ['https://registry-1.docker.io/']);
+  t.deepEqual(hub.authHosts, ['auth.docker.io']);
+  t.deepEqual(hub.tags, { ttl: 60_000, staleOnError: 30 * 86_400_000 });
+  t.is(Object.keys(config.upstreams).length, 8);
+});
+
+test('null removes an upstream, and the default mirror with it', async (t) => {
+  const config = await load('upstreams: { quay.io: null, docker.io: ~ }');
+  t.false('quay.io' in config.upstreams);
+  t.is(Object.keys(config.upstreams).length, 6);
+  t.deepEqual(config.mirror, {});
+  t.false(presentedHosts(config).has('auth.docker.io'));
+});
+
+test('a key with nothing behind it stands at its default', async (t) => {
+  const config = await load('listen:\n  https:\nupstreams:\n  quay.io:\n  registry.example.com:\n');
+  t.is(config.listen.https.fallbackPort, 8443);
+  t.deepEqual(upstream(config, 'quay.io').hosts, ['quay.io']);
+  t.deepEqual(upstream(config, 'registry.example.com').urls, ['https://registry.example.com/']);
+});
+
+test('null takes back what an alias or a default brought', async (t) => {
+  const config = await load(
+    'mirror: { default: null }\nupstreams:\n  ghcr.io: &own { ca: a.pem, credentials: { username: u, passwordFile: p } }\n  quay.io: { <<: *own, ca: null }\n',
+  );
+  t.deepEqual(config.mirror, {});
+  t.is(upstream(config, 'ghcr.io').ca, join(cwd, 'a.pem'));
+  t.false('ca' in upstream(config, 'quay.io'));
+  t.deepEqual(upstream(config, 'quay.io').credentials, { username: 'u', passwordFile: join(cwd, 'p'), serve: [] });
+});
+
+test('an upstream without a preset presents and asks the host that its namespace names', async (t) => {
+  const config = await load(
+    'upstreams: { registry.example.com: {}, 10.0.0.7: {}, my_reg: { urls: ["http://Reg.lan:5000/base/"] } }',
+  );
+  t.deepEqual(upstream(config, 'registry.example.com').hosts, ['registry.example.com']);
+  t.deepEqual(upstream(config, 'registry.example.com').urls, ['https://registry.example.com/']);
+  t.deepEqual(upstream(config, '10.0.0.7').hosts, []);
+  t.deepEqual(upstream(config, '10.0.0.7').urls, ['https://10.0.0.7/']);
+  t.deepEqual(upstream(config, 'my_reg').urls, ['http://reg.lan:5000/base']);
+});
+
+test('presented hosts are found in lower case, without port, and know whether they only issue tokens', async (t) => {
+  const presented = presentedHosts(
+    await load('upstreams: { mine: { hosts: [Reg.LAN:5000], urls: [http://10.0.0.1] } }'),
+  );
+  t.is(presented.get('reg.lan')?.upstream.name, 'mine');
+  t.is(presented.get('index.docker.io')?.auth, false);
+  t.is(presented.get('auth.docker.io')?.auth, true);
+  t.is(presented.get('auth.docker.io')?.upstream.name, 'docker.io');
+  t.is(presented.size, 12);
+});
+
+test('addresses, durations and pins are read in each of their forms', async (t) => {
+  const config = await load(
+    'listen: { https: ":0", http: localhost:1, admin: "[::1]:65535" }\ngrants: { offline: 0 }\n' +
+      'dns: { servers: [9.9.9.9, "[::1]:53", "2620:fe::fe"], pins: { A.lan: 10.0.0.1, b.lan: ["::1", 10.0.0.2] } }\n' +
+      'log: { access: { file: "-" } }\nupstreams: { ghcr.io: { tags: { ttl: 1h30m, staleOnError: 500ms } } }',
+  );
+  t.deepEqual(config.listen, {
+    https: { host: '::', port: 0 },
+    http: { host: 'localhost', port: 1 },
+    admin: { host: '::1', port: 65535 },
+  });
+  t.is(config.grants.offline, 0);
+  t.deepEqual(config.dns.servers, ['9.9.9.9', '[::1]:53', '2620:fe::fe']);
+  t.deepEqual(Object.entries(config.dns.pins), [
+    ['a.lan', ['10.0.0.1']],
+    ['b.lan', ['::1', '10.0.0.2']],
+  ]);
+  t.is(config.log.access.file, '-');
+  t.deepEqual(upstream(config, 'ghcr.io').tags, { ttl: 5_400_000, staleOnError: 500 });
+});
+
+test('a configuration cannot be changed, and its maps hold nothing but their keys', async (t) => {
+  const config = await load('upstreams: { constructor: { urls: [http://10.0.0.1] } }');
+  t.true(Object.isFrozen(config) && Object.isFrozen(config.upstreams) && Object.isFrozen(config.upstreams.constructor));
+  t.true(Object.isFrozen(config.listen.http) && Object.isFrozen(config.names));
+  t.false('toString' in config.upstreams);
+  t.false('constructor' in config.dns.pins);
+});
+
+test('the published list covers every host of the presets and holds no name twice', (t) => {
+  for (const { hosts, authHosts = [] } of PRESETS.values()) {
+    for (const host of [...hosts, ...authHosts]) t.is(parsePermitted(host), host);
+  }
+  t.is(new Set(PUBLIC_REGISTRIES).size, PUBLIC_REGISTRIES.length);
+  t.is(parsePermitted('com'), undefined);
+  t.is(parsePermitted('notdocker.io'), undefined);
+});
+
+const KEYS = [
+  'listen',
+  'names',
+  'dns',
+  'pins',
+  'upstreams',
+  'ghcr.io',
+  'hosts',
+  'urls',
+  'credentials',
+  'tags',
+  '__proto__',
+  '<<',
+];
+const SCALARS = [
+  '',
+  'null',
+  '*a',
+  '&a',
+  '443',
+  '[::]:443',
+  'https://a',
+  '!x',
+  '{',
+  ']',
+  '- ',
+  '? ',
+  ': ',
+  '|',
+  '%',
+  '"',
+  '\t',
+  '---\n',
+];
+
+const shapes = fc.letrec((tie) => ({
+  value: fc.oneof({ maxDepth: 5 }, fc.constantFrom(...SCALARS), fc.jsonValue(), fc.array(tie('value')), tie('map')),
+  map: fc.dictionary(fc.oneof(fc.constantFrom(...KEYS), fc.string()), tie('value')),
+}));
+
+const texts = fc.oneof(
+  fc.string({ unit: 'binary' }),
+  fc
+    .array(fc.constantFrom(...KEYS.map((key) => `${key}: `), ...SCALARS, '\n', '\n  ', ' '), { maxLength: 60 })
+    .map((parts) => parts.join('')),
+  shapes.map.map((value) => stringify(value)),
+);
+
+test('whatever is in the file, the answer is a configuration or its mistakes, one line each', async (t) => {
+  const file = 'random.yaml';
+  const check = fc.asyncProperty(texts, async (text) => {
+    await writeFile(join(cwd, file), text);
+    try {
+      await loadConfig({ file, env: {}, cwd });
+    } catch (error) {
+      if (!(error instanceof ConfigError) || error.problems.length === 0) throw error;
+      for (const line of error.problems) t.regex(line, /^random\.yaml:\d+:\d+ [^\n]+: expected [^\n]+, got [^\n]+$/);
+    }
+  });
+  await t.notThrowsAsync(fc.assert(check, { numRuns: 300 }));
+});
+
+for (const [title, text] of [
+  ['nested ten thousand lists deep', `a: ${'['.repeat(10_000)}`],
+  ['nested two thousand block lists deep', '- '.repeat(2000)],
+  ['with an alias that holds itself', 'names: &a [*a, *a]'],
+  [
+    'with aliases that multiply',
+    ['a0: &a0 [x]', ...Array.from({ length: 40 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i}, *a${i}, *a${i}]`)].join(
+      '\n',
+    ),
+  ],
+] as const) {
+  test(`a file ${title} is refused in good time`, async (t) => {
+    const started = performance.now();
+    await t.throwsAsync(load(text), { instanceOf: ConfigError });
+    t.true(performance.now() - started < 5000);
+  });
+}
