@@ -134,15 +134,18 @@ test('a renewal that falls between the making of the server and its first client
 
 test('a client refuses what a stolen root key signs for names and addresses outside', async (t) => {
   const root = await temporaryRoot(t, '192.0.2.1');
-  for (const [names, servername] of [
-    [['evil.example'], 'evil.example'],
-    [['registry.example', 'evil.example'], 'registry.example'],
-    [['xregistry.example'], 'xregistry.example'],
-    [['registry.example', '192.0.2.2'], 'registry.example'],
-    [['registry.example', '::1'], 'registry.example'],
+  const addressless = await temporaryRoot(t);
+  for (const [from, names, servername] of [
+    [root, ['evil.example'], 'evil.example'],
+    [root, ['registry.example', 'evil.example'], 'registry.example'],
+    [root, ['xregistry.example'], 'xregistry.example'],
+    [root, ['registry.example', '192.0.2.2'], 'registry.example'],
+    [root, ['registry.example', '::1'], 'registry.example'],
+    [addressless, ['registry.example', '192.0.2.1'], 'registry.example'],
+    [addressless, ['registry.example', '2001:db8::1'], 'registry.example'],
   ] as const) {
-    const { port } = await serve(t, issue(root, ...names));
-    const error = await t.throwsAsync(shake({ port, ca: root.certificatePem, servername }), undefined, names.join());
+    const { port } = await serve(t, issue(from, ...names));
+    const error = await t.throwsAsync(shake({ port, ca: from.certificatePem, servername }), undefined, names.join());
     t.regex((error as NodeJS.ErrnoException).code ?? '', /VIOLATION|UNSPECIFIED/, names.join());
     t.regex(error?.message ?? '', /permitted subtree violation|excluded subtree violation/, names.join());
   }
