@@ -11,14 +11,14 @@ export interface Effect {
   readonly hang?: boolean;
   /** The connection is closed (`fin`) or reset (`rst`) instead of answered. */
   readonly drop?: 'fin' | 'rst';
-  /** This status instead of the answer, with the headers below; a 401 carries the registry's challenge. */
+  /** This status instead of the answer, with the headers below; a 401 carries the registry's challenge if not its own. */
   readonly status?: number;
   /** A redirect there instead of the answer; `self` redirects to the same URL for ever. */
   readonly redirect?: string;
 
   // To an answer that carries content (2xx): these hit only such answers, and GET unless the method is picked.
   /** Replaces header fields, or removes those that are `undefined`. */
-  readonly headers?: Readonly<Record<string, string | undefined>>;
+  readonly headers?: Readonly<Record<string, string | readonly string[] | undefined>>;
   /** 200 with everything, whatever Range says. */
   readonly ignoreRange?: boolean;
   /** The byte at this position of the whole content is wrong. */

@@ -83,15 +83,17 @@ async function write(exchange: Exchange, repository: Repository): Promise<Answer
 export async function answerInstead(exchange: Exchange, effect: Effect): Promise<Answer | undefined> {
   const { delay, status, redirect, headers = {} } = effect;
   if (delay !== undefined) await sleep(delay);
-  const lines = Object.fromEntries(
-    Object.entries(headers).flatMap(([name, value]) => (value === undefined ? [] : [[name, value]])),
-  );
+  const given = Object.entries(headers).filter(([, value]) => value !== undefined);
+  const lines = Object.fromEntries(given) as Record<string, string | readonly string[]>;
   if (redirect !== undefined) {
     const location = redirect === 'self' ? (exchange.request.url ?? '/') : redirect;
     return { status: status ?? 307, headers: { ...lines, location } };
   }
   if (status === undefined) return undefined;
-  if (status === 401 && exchange.role !== 'cdn') return unauthorized(exchange);
+  if (status === 401 && exchange.role !== 'cdn') {
+    const honest = unauthorized(exchange);
+    return { ...honest, headers: { ...honest.headers, ...lines } };
+  }
   const code = status === 429 ? 'TOOMANYREQUESTS' : status >= 500 ? 'UNAVAILABLE' : 'DENIED';
   return failure(status, code, `a fault of status ${status}`, lines);
 }
