@@ -1,0 +1,31 @@
+import type { Machine } from '../machine.ts';
+
+export interface Account {
+  readonly username: string;
+  readonly password: string;
+}
+
+/** What a client holds after a pull, by its own account or by reading its store. */
+export interface Pulled {
+  /** Every digest under which the client knows the image: of the index, of the platform's manifest. */
+  readonly manifests: readonly string[];
+  readonly config: string;
+  /** Digests of the uncompressed layers. */
+  readonly layers: readonly string[];
+  readonly architecture: string;
+}
+
+/** A client with an empty image store of its own; disposing of it ends its daemons. */
+export interface Store extends AsyncDisposable {
+  login(registry: string, account: Account): Promise<void>;
+  /** Pulls a reference that is complete, such as `docker.io/library/app:1`; `architecture` is that of Go. */
+  pull(reference: string, architecture: string): Promise<Pulled>;
+  /** Pushes what was pulled as `from` under another name. */
+  push(from: string, to: string, architecture: string): Promise<void>;
+}
+
+export interface Client {
+  /** The command that prints the version, for the table. */
+  readonly version: readonly string[];
+  open(machine: Machine): Promise<Store>;
+}

@@ -1,0 +1,65 @@
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { workspace } from './machine.ts';
+import { Daemon } from './process.ts';
+import type { Upstream } from './upstreams/upstream.ts';
+
+const admin = '127.0.0.1:9464';
+const folder = join(workspace, 'gateway');
+
+/** The gateway as a user starts it, on the ports that clients expect. */
+export class Gateway implements AsyncDisposable {
+  readonly #program: string;
+  #daemon: Daemon;
+
+  private constructor(program: string) {
+    this.#program = program;
+    this.#daemon = this.#launch();
+  }
+
+  static async start(program: string, upstream: Upstream): Promise<Gateway> {
+    await mkdir(folder);
+    await writeFile(join(folder, 'gateway.yaml'), stringify(configuration(upstream)));
+    const gateway = new Gateway(program);
+    await gateway.#ready();
+    return gateway;
+  }
+
+  /** The root certificate (PEM) that clients must trust. */
+  certificate(): Promise<string> {
+    return readFile(join(folder, 'certs/ca.crt'), 'utf8');
+  }
+
+  async restart(): Promise<void> {
+    await this.#daemon[Symbol.asyncDispose]();
+    this.#daemon = this.#launch();
+    await this.#ready();
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#daemon[Symbol.asyncDispose]();
+  }
+
+  #launch(): Daemon {
+    const argv = [process.execPath, this.#program, 'start', '--config', join(folder, 'gateway.yaml')];
+    return new Daemon(argv, join(folder, 'gateway.log'));
+  }
+
+  #ready(): Promise<void> {
+    return this.#daemon.ready(async () => {
+      const { ok, status } = await fetch(`http://${admin}/readyz`);
+      if (!ok) throw new Error(`/readyz answers ${status}`);
+    });
+  }
+}
+
+function configuration(upstream: Upstream): object {
+  return {
+    listen: { https: '127.0.0.1:443', http: '127.0.0.1:5000', admin },
+    storage: { root: join(folder, 'data') },
+    certs: { dir: join(folder, 'certs') },
+    log: { access: { file: join(folder, 'access.log'), format: 'json' } },
+    upstreams: { [upstream.registry]: upstream.settings },
+  };
+}

@@ -1,0 +1,32 @@
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { text } from 'node:stream/consumers';
+
+/**
+ * Runs a TypeScript program with mounts, network and processes of its own. When it ends, or this process does,
+ * the kernel ends everything that was started inside and drops every mount. Each line it prints goes to `onLine`;
+ * throws when it ends with an error or takes longer than `timeout` milliseconds.
+ */
+export async function runIsolated(
+  program: string,
+  args: readonly string[],
+  timeout: number,
+  onLine: (line: string) => void,
+): Promise<void> {
+  const isolation = ['--mount', '--net', '--pid', '--ipc', '--fork', '--kill-child', '--mount-proc'];
+  const child = spawn('unshare', [...isolation, process.execPath, program, ...args], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+    timeout,
+    killSignal: 'SIGKILL',
+  });
+  const guard = () => child.kill('SIGKILL');
+  process.once('exit', guard);
+  createInterface(child.stdout).on('line', onLine);
+  const ended = new Promise<string>((resolve, reject) => {
+    child.on('error', reject);
+    child.on('close', (code, signal) => resolve(signal === null ? `exit ${code}` : `${signal} after ${timeout} ms`));
+  });
+  const [complaint, outcome] = await Promise.all([text(child.stderr), ended]);
+  process.off('exit', guard);
+  if (outcome !== 'exit 0') throw new Error(`${outcome}\n${complaint.trim().slice(-1500)}`);
+}
