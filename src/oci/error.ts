@@ -32,6 +32,8 @@ export interface RegistryErrorOptions {
   readonly headers?: Readonly<Record<string, string>>;
   readonly status?: number;
   readonly cause?: unknown;
+  /** An upstream's own error document, answered in place of ours. */
+  readonly document?: object;
 }
 
 /** The one error an endpoint throws. `message` is shown to clients: it names no secret and no internal host. */
@@ -41,6 +43,7 @@ export class RegistryError extends Error {
   readonly status: number;
   readonly detail: unknown;
   readonly headers: Readonly<Record<string, string>>;
+  readonly #document: object | undefined;
 
   constructor(code: ErrorCode, message?: string, options: RegistryErrorOptions = {}) {
     super(message ?? TABLE[code][1], { cause: options.cause });
@@ -48,10 +51,12 @@ export class RegistryError extends Error {
     this.status = options.status ?? TABLE[code][0];
     this.detail = options.detail;
     this.headers = options.headers ?? {};
+    this.#document = options.document;
   }
 
   /** The error document of the distribution-spec ("Error Codes"). */
-  toJSON(): { errors: [{ code: string; message: string; detail?: unknown }] } {
+  toJSON(): object {
+    if (this.#document !== undefined) return this.#document;
     const code = EXPOSED_AS[this.code] ?? this.code;
     const detail = this.detail === undefined ? {} : { detail: this.detail };
     return { errors: [{ code, message: this.message, ...detail }] };

@@ -17,6 +17,12 @@ export function namespaced(repository: Repository): string {
   return repository.upstream === '' ? repository.name : `${repository.upstream}/${repository.name}`;
 }
 
+/** The cached repository that {@link namespaced} wrote. */
+export function cachedRepository(namespacedName: string): Repository {
+  const slash = namespacedName.indexOf('/');
+  return { root: 'cache', upstream: namespacedName.slice(0, slash), name: namespacedName.slice(slash + 1) };
+}
+
 /** A tag or a digest we can verify. */
 export type Reference =
   | { readonly tag: string; readonly digest?: undefined }

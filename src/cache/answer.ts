@@ -1,0 +1,66 @@
+import type { Readable } from 'node:stream';
+import type { CacheResult } from '../events.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { ByteRange } from '../oci/range.ts';
+import type { UpstreamResponse } from '../upstream/contract.ts';
+
+/** Why a cache result is what it is; the list is closed, so that it can be counted. */
+export type Why =
+  | 'stored'
+  | 'fresh'
+  | 'unchanged'
+  | 'first-time'
+  | 'tag-moved'
+  | 'being-fetched'
+  | 'not-proven'
+  | 'upstream-unreachable'
+  | 'upstream-throttled'
+  | 'upstream-slow'
+  | 'upstream-refused'
+  | 'not-cacheable'
+  | 'head-only';
+
+/** How the cache came to an answer. */
+export interface Handling {
+  readonly cache: CacheResult;
+  readonly why: Why;
+  /** The bytes are being kept. */
+  readonly stored?: boolean;
+}
+
+/** Bytes at positions; see the registry's contract for bodies. */
+export interface Source extends AsyncDisposable {
+  read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number>;
+}
+
+/** Content whose digest is known; `body` is absent when only its head was asked for. */
+export interface ContentAnswer {
+  readonly kind: 'content';
+  readonly digest: Digest;
+  /** Bytes. */
+  readonly size: number;
+  /** As the upstream named it; absent for blobs. */
+  readonly mediaType?: string;
+  readonly body?: Uint8Array | Source;
+  /** Several ranges cannot be answered yet: only these are there. */
+  readonly has?: (range: ByteRange) => boolean;
+  readonly handling: Handling;
+}
+
+/** An upstream's answer that is passed on: a refusal, or something that cannot be kept. */
+export interface UpstreamAnswer {
+  readonly kind: 'upstream';
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly challenges: readonly string[];
+  readonly stream?: Readable;
+  readonly handling: Handling;
+}
+
+export type Answer = ContentAnswer | UpstreamAnswer;
+
+export function upstreamAnswer(response: UpstreamResponse, handling: Handling, withBody: boolean): UpstreamAnswer {
+  const { status, headers, challenges, body } = response;
+  if (!withBody) body.destroy();
+  return { kind: 'upstream', status, headers, challenges, handling, ...(withBody && { stream: body }) };
+}

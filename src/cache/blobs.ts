@@ -1,0 +1,188 @@
+import type { Access } from '../auth/access.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type RangeSpec, resolveRanges } from '../oci/range.ts';
+import type { Content } from '../store/content.ts';
+import type { UpstreamRequest } from '../upstream/contract.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { type Answer, type ContentAnswer, type Handling, upstreamAnswer } from './answer.ts';
+import { Direct } from './direct.ts';
+import type { Fill } from './fill.ts';
+import type { Begun, Fills } from './fills.ts';
+import { Follower } from './follower.ts';
+import type { Asking, Membership, Proof } from './membership.ts';
+import type { SmallObjects } from './small-objects.ts';
+import type { Source } from './source.ts';
+import { verified } from './verified-stream.ts';
+
+const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
+const UNCACHED: Handling = { cache: 'bypass', why: 'not-cacheable' };
+
+type Ranges = readonly RangeSpec[] | undefined;
+
+/** What the cache's parts share. */
+export interface Parts {
+  readonly content: Content;
+  readonly access: Access;
+  readonly membership: Membership;
+  readonly fills: Fills;
+  readonly small: SmallObjects;
+  readonly upstream: (name: string) => Upstream;
+}
+
+/** Blobs: from the store, from a running fill, or by starting one. */
+export class Blobs {
+  readonly #parts: Parts;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** The blob's head: never a download. */
+  async head(asking: Asking, digest: Digest): Promise<Answer> {
+    const { content, fills, membership, upstream } = this.#parts;
+    const proof = await membership.prove(asking, digest, probeOf(asking, digest));
+    if (proof.kind === 'refused') return upstreamAnswer(proof.response, REFUSED, false);
+    const local = (await content.blobSize(digest)) ?? fills.get(digest)?.size;
+    if (local !== undefined) return { kind: 'content', digest, size: local, handling: handlingOf(proof) };
+    const handling: Handling = { cache: 'miss', why: 'head-only' };
+    if (proof.kind === 'asked' && proof.size !== undefined)
+      return { kind: 'content', digest, size: proof.size, handling };
+    const response = await upstream(asking.repository.upstream).request(await this.#request(asking, digest, 'HEAD'));
+    return upstreamAnswer(response, response.status === 200 ? handling : REFUSED, false);
+  }
+
+  /** The blob; `ranges` tell where the reader begins. */
+  async get(asking: Asking, digest: Digest, ranges: Ranges): Promise<Answer> {
+    const { content, fills, membership } = this.#parts;
+    const probe = probeOf(asking, digest);
+    const known = await membership.knows(asking, digest, probe);
+    const isLocal = fills.get(digest) !== undefined || (await content.blobSize(digest)) !== undefined;
+    if (!isLocal) return this.#fetch(asking, digest, ranges, known);
+    const proof: Proof = known ? { kind: 'known' } : await membership.prove(asking, digest, probe);
+    if (proof.kind === 'refused') return this.#refusal(asking, digest);
+    return (await this.#stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
+  }
+
+  async #stored(digest: Digest, handling: Handling): Promise<ContentAnswer | undefined> {
+    const { content, small } = this.#parts;
+    const kept = small.get(digest);
+    if (kept !== undefined) return { kind: 'content', digest, size: kept.length, body: kept, handling };
+    const object = await content.openBlob(digest);
+    if (object === undefined) return undefined;
+    const { size } = object;
+    if (!small.takes(size)) return { kind: 'content', digest, size, body: object, handling };
+    await using opened = object;
+    const bytes = new Uint8Array(size);
+    if ((await opened.read(bytes, 0)) < size) throw new Error(`the stored ${digest} is shorter than its size`);
+    small.set(digest, bytes);
+    return { kind: 'content', digest, size, body: bytes, handling };
+  }
+
+  /** Begins a fill or joins it. Whoever began it is proven by the upstream's answer, everybody else by a HEAD. */
+  async #fetch(asking: Asking, digest: Digest, ranges: Ranges, known: boolean): Promise<Answer> {
+    const { fills, membership } = this.#parts;
+    const source = await this.#source(asking, digest);
+    const begun = await fills.begin(digest, source);
+    if (begun.kind === 'refused') {
+      if (!begun.first) return this.#refusal(asking, digest);
+      await membership.refuse(asking, source.identity, begun.response.status);
+      return upstreamAnswer(begun.response, REFUSED, true);
+    }
+    const probe = probeOf(asking, digest);
+    if (begun.first) await membership.record(asking, source.identity, digest, probe);
+    else if (!known && (await membership.prove(asking, digest, probe)).kind === 'refused')
+      return this.#refusal(asking, digest);
+    if (begun.kind === 'uncached') return this.#uncached(asking, digest, ranges, source, begun);
+    const handling: Handling = begun.first
+      ? { cache: 'miss', why: 'first-time', stored: true }
+      : { cache: 'collapsed', why: 'being-fetched' };
+    return begun.fill.state === 'committed'
+      ? this.get(asking, digest, ranges)
+      : follow(asking, begun.fill, source, ranges, handling);
+  }
+
+  async #uncached(
+    asking: Asking,
+    digest: Digest,
+    ranges: Ranges,
+    source: Source,
+    begun: Begun & { kind: 'uncached'; first: boolean },
+  ): Promise<Answer> {
+    const { size } = begun;
+    const opened = begun.first ? begun.opened : undefined;
+    if (size === undefined) {
+      const { status, headers, challenges, body } =
+        opened?.response ?? (await source.upstream.request(await this.#request(asking, digest, 'GET')));
+      return { kind: 'upstream', status, headers, challenges, stream: verified(body, digest), handling: UNCACHED };
+    }
+    const { start } = (ranges && resolveRanges(ranges, size)[0]) ?? { start: 0 };
+    const usable = opened?.start === start ? opened : undefined;
+    if (usable === undefined) opened?.response.body.destroy();
+    const direct = new Direct(source, digest, size);
+    await direct.begin(start, start === 0 ? async () => 0 : undefined, usable);
+    return { kind: 'content', digest, size, body: direct, has: () => false, handling: UNCACHED };
+  }
+
+  /** A GET's refusal is passed on with its document, which the HEAD that found it out does not have. */
+  async #refusal(asking: Asking, digest: Digest): Promise<Answer> {
+    const request = await this.#request(asking, digest, 'GET');
+    const response = await this.#parts
+      .upstream(asking.repository.upstream)
+      .request({ ...request, range: { start: 0, end: 1 } });
+    if (response.status >= 400) return upstreamAnswer(response, REFUSED, true);
+    response.body.destroy();
+    return this.get(asking, digest, undefined);
+  }
+
+  async #source(asking: Asking, digest: Digest): Promise<Source> {
+    const { repository, caller } = asking;
+    const identity = await this.#parts.access.identity(caller, repository);
+    return {
+      upstream: this.#parts.upstream(repository.upstream),
+      repository,
+      identity,
+      path: probeOf(asking, digest).path,
+    };
+  }
+
+  async #request(asking: Asking, digest: Digest, method: 'GET' | 'HEAD'): Promise<UpstreamRequest> {
+    const { repository, caller, signal, userAgent } = asking;
+    const identity = await this.#parts.access.identity(caller, repository);
+    return {
+      ...probeOf(asking, digest),
+      method,
+      repository: repository.name,
+      identity,
+      signal,
+      ...(userAgent !== undefined && { userAgent }),
+    };
+  }
+}
+
+async function follow(asking: Asking, fill: Fill, source: Source, ranges: Ranges, handling: Handling): Promise<Answer> {
+  const first = (ranges && resolveRanges(ranges, fill.size)[0]) ?? { start: 0, end: fill.size };
+  const follower = Follower.follow(fill, source, first);
+  try {
+    await follower.ready(asking.signal);
+  } catch (error) {
+    await follower[Symbol.asyncDispose]();
+    throw error;
+  }
+  return {
+    kind: 'content',
+    digest: fill.digest,
+    size: fill.size,
+    body: follower,
+    has: (range) => fill.has(range),
+    handling,
+  };
+}
+
+function probeOf({ repository }: Asking, digest: Digest): { readonly kind: 'blob'; readonly path: string } {
+  return { kind: 'blob', path: `/v2/${repository.name}/blobs/${digest}` };
+}
+
+function handlingOf(proof: Proof): Handling {
+  if (proof.kind === 'offline') return { cache: 'hit', why: 'upstream-unreachable' };
+  return { cache: 'hit', why: proof.kind === 'asked' ? 'not-proven' : 'stored' };
+}

@@ -1,0 +1,93 @@
+import type { Digest } from '../oci/digest.ts';
+import type { RangeSpec } from '../oci/range.ts';
+import type { Reference, Repository } from '../oci/route.ts';
+import { toClientError } from '../upstream/failure.ts';
+import { type Answer, type UpstreamAnswer, upstreamAnswer } from './answer.ts';
+import { Blobs, type Parts } from './blobs.ts';
+import type { FreshnessPolicy } from './freshness.ts';
+import { type ManifestAsking, Manifests } from './manifests.ts';
+import type { Asking } from './membership.ts';
+import { Tags } from './tags.ts';
+
+/** Pull-through: what upstreams have, from here once it was here. Every failure of an upstream is a RegistryError. */
+export class Cache {
+  readonly #parts: Parts;
+  readonly #blobs: Blobs;
+  readonly #manifests: Manifests;
+  readonly #tags: Tags;
+
+  constructor(parts: Parts, policy: (upstream: string) => FreshnessPolicy) {
+    this.#parts = parts;
+    this.#blobs = new Blobs(parts);
+    this.#manifests = new Manifests(parts);
+    this.#tags = new Tags(parts, this.#manifests, policy);
+  }
+
+  blob(
+    asking: Asking,
+    digest: Digest,
+    method: 'GET' | 'HEAD',
+    ranges: readonly RangeSpec[] | undefined,
+  ): Promise<Answer> {
+    return told(method === 'HEAD' ? this.#blobs.head(asking, digest) : this.#blobs.get(asking, digest, ranges));
+  }
+
+  manifest(asking: ManifestAsking, reference: Reference, method: 'GET' | 'HEAD'): Promise<Answer> {
+    if (reference.tag !== undefined) return told(this.#tags.get(asking, reference.tag, method));
+    return told(this.#manifests.get(asking, reference.digest, method));
+  }
+
+  /** Tag lists and referrers: always the upstream's own answer of this moment. */
+  live(
+    asking: Asking,
+    kind: 'tags' | 'referrers',
+    path: string,
+    method: 'GET' | 'HEAD',
+    accept: readonly string[],
+  ): Promise<UpstreamAnswer> {
+    return told(this.#live(asking, kind, path, method, accept));
+  }
+
+  /** Forgets what a tag or a repository's manifest pointed to, since somebody wrote to it through us. */
+  async forget(repository: Repository, reference: Reference): Promise<void> {
+    if (reference.tag === undefined) await this.#parts.content.removeLink(repository, reference.digest);
+    else await this.#parts.content.removeTag(repository, reference.tag);
+  }
+
+  /** Parks what is being fetched. */
+  close(): Promise<void> {
+    return this.#parts.fills.close();
+  }
+
+  async #live(
+    asking: Asking,
+    kind: 'tags' | 'referrers',
+    path: string,
+    method: 'GET' | 'HEAD',
+    accept: readonly string[],
+  ): Promise<UpstreamAnswer> {
+    const { access, upstream } = this.#parts;
+    const { repository, caller, signal, userAgent } = asking;
+    const identity = await access.identity(caller, repository);
+    const request = {
+      kind,
+      method,
+      path,
+      repository: repository.name,
+      identity,
+      accept,
+      signal,
+      ...(userAgent !== undefined && { userAgent }),
+    };
+    const response = await upstream(repository.upstream).request(request);
+    return upstreamAnswer(response, { cache: 'bypass', why: 'not-cacheable' }, method === 'GET');
+  }
+}
+
+async function told<Value>(answer: Promise<Value>): Promise<Value> {
+  try {
+    return await answer;
+  } catch (error) {
+    throw toClientError(error);
+  }
+}

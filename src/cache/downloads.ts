@@ -1,0 +1,151 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { SpoolFile } from '../store/spool-file.ts';
+import { UpstreamError } from '../upstream/contract.ts';
+import { Fetcher, SourceRefused, SpoolFailed } from './fetcher.ts';
+import type { Opened, Source } from './source.ts';
+import type { Sources } from './sources.ts';
+
+/** How far ahead of a running download a reader may be before it gets one of its own (bytes). */
+const NEAR = 1 << 20;
+const MAX_FETCHERS = 6;
+/** Milliseconds without a byte after which a download is given up. */
+const STALL = 30_000;
+const STALL_WITH_ALTERNATIVE = 5_000;
+
+/** What a fill wants to hear of its downloads. */
+export interface DownloadEvents {
+  /** New bytes are in the spool. */
+  readonly written: () => void;
+  /** Every byte is in the spool; `last` brought the last one. */
+  readonly complete: (last: Source | undefined) => void;
+  /** A download broke; `next` goes on (the `same` source again, or another one), or nobody is left to. */
+  readonly broken: (error: Error, next: Source | undefined, same: boolean) => void;
+  /** The spool cannot be written. */
+  readonly storageFailed: (error: Error) => void;
+}
+
+/**
+ * The running downloads of one blob. No two of them cover the same byte: a new one takes over the rest of the gap
+ * it begins in. One of them always brings the first missing byte.
+ */
+export class Downloads {
+  readonly #sources: Sources;
+  readonly #size: number;
+  readonly #file: SpoolFile;
+  readonly #events: DownloadEvents;
+  readonly #running = new Set<Fetcher>();
+  readonly #watchdog = setInterval(() => this.#watch(), 1000).unref();
+  #stopped = false;
+
+  constructor(size: number, file: SpoolFile, sources: Sources, events: DownloadEvents) {
+    this.#size = size;
+    this.#file = file;
+    this.#sources = sources;
+    this.#events = events;
+  }
+
+  /** Goes on with the first missing byte that nobody fetches; `opened` is an answer that begins at or before it. */
+  advance(last?: Source, opened?: { readonly source: Source; readonly answer: Opened }): void {
+    if (this.#stopped) return;
+    const gap = this.#file.extents.gaps(this.#size)[0];
+    if (gap === undefined) {
+      opened?.answer.response.body.destroy();
+      if (this.#running.size === 0) this.#complete(last);
+      return;
+    }
+    const isCovered = [...this.#running].some((fetcher) => fetcher.covers(gap.start));
+    const source = opened?.source ?? this.#sources.best;
+    if (isCovered) return;
+    if (source !== undefined) this.#launch(source, gap.start, opened?.answer);
+    else if (this.#running.size === 0) this.#events.broken(NOBODY, undefined, false);
+  }
+
+  /** Whether a running download will soon bring the byte at `position`. */
+  reaches(position: number): boolean {
+    for (const fetcher of this.#running) {
+      if (fetcher.covers(position) && position - fetcher.position < NEAR) return true;
+    }
+    return false;
+  }
+
+  /** Gives a far reader a download of its own. */
+  want(position: number): void {
+    const source = this.#sources.best;
+    if (this.#stopped || source === undefined || this.reaches(position) || this.#running.size >= MAX_FETCHERS) return;
+    this.#launch(source, position);
+  }
+
+  stop(reason: Error): void {
+    this.#stopped = true;
+    clearInterval(this.#watchdog);
+    for (const fetcher of this.#running) fetcher.stop(reason);
+  }
+
+  #launch(source: Source, start: number, opened?: Opened): void {
+    const limit = this.#boundary(start);
+    for (const other of this.#running) if (other.covers(start)) other.limit = start;
+    const fetcher = new Fetcher(source, start, limit);
+    this.#running.add(fetcher);
+    this.#run(fetcher, opened).then(
+      () => this.#finished(fetcher),
+      (error: Error) => this.#failed(fetcher, error),
+    );
+  }
+
+  #complete(last: Source | undefined): void {
+    this.stop(OVER);
+    this.#events.complete(last);
+  }
+
+  /** Where the gap at `position` ends: the next byte that is present or being fetched. */
+  #boundary(position: number): number {
+    const starts = [...this.#running].map((fetcher) => fetcher.start).filter((start) => start > position);
+    return Math.min(this.#size, this.#file.extents.next(position)?.start ?? this.#size, ...starts);
+  }
+
+  async #run(fetcher: Fetcher, head: Opened | undefined): Promise<void> {
+    const opened = head ?? (await fetcher.open(fetcher.limit < this.#size ? fetcher.limit : undefined));
+    const refusal = this.#refusal(opened);
+    if (refusal !== undefined) {
+      opened.response.body.destroy();
+      throw refusal;
+    }
+    await fetcher.receive(opened, this.#file, this.#events.written);
+  }
+
+  #refusal({ response, size }: Opened): Error | undefined {
+    if (response.status !== 200 && response.status !== 206) return new SourceRefused(response.status);
+    if (size === this.#size) return undefined;
+    return new UpstreamError('protocol', `the upstream says the blob has ${size} bytes, it said ${this.#size} before`);
+  }
+
+  #finished(fetcher: Fetcher): void {
+    this.#running.delete(fetcher);
+    this.#sources.succeeded(fetcher.source);
+    this.advance(fetcher.source);
+  }
+
+  #failed(fetcher: Fetcher, error: Error): void {
+    this.#running.delete(fetcher);
+    if (this.#stopped) return;
+    if (error instanceof SpoolFailed) {
+      this.#events.storageFailed(error);
+      return;
+    }
+    const pause = this.#sources.failed(fetcher.source, error, fetcher.position > fetcher.start);
+    const next = this.#sources.best;
+    if (next !== undefined || this.#running.size === 0) this.#events.broken(error, next, next === fetcher.source);
+    if (next !== undefined) sleep(pause).then(() => this.advance(fetcher.source));
+  }
+
+  #watch(): void {
+    const allowed = this.#sources.count > 1 ? STALL_WITH_ALTERNATIVE : STALL;
+    for (const fetcher of this.#running) {
+      if (performance.now() - fetcher.lastProgress > allowed) fetcher.stop(SILENT);
+    }
+  }
+}
+
+const OVER = new UpstreamError('unreachable', 'every byte is there');
+const SILENT = new UpstreamError('unreachable', 'the upstream sent nothing any more');
+const NOBODY = new UpstreamError('unreachable', 'nobody is left who may fetch this blob');

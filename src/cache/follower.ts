@@ -1,0 +1,69 @@
+import type { ByteRange } from '../oci/range.ts';
+import { Direct } from './direct.ts';
+import { SpoolFailed } from './fetcher.ts';
+import { type Fill, HELD_BACK } from './fill.ts';
+import type { Source } from './source.ts';
+
+/** One client's view of a fill: bytes at positions as they come, its own download once the fill's storage fails. */
+export class Follower implements AsyncDisposable {
+  readonly #fill: Fill;
+  readonly #source: Source;
+  /** Reads ahead of the verified run of bytes: what a range far beyond it asks for. */
+  readonly unverified: boolean;
+  #generation: number | undefined;
+  #reading: Promise<unknown> = Promise.resolve();
+  #direct: Direct | undefined;
+
+  private constructor(fill: Fill, source: Source, unverified: boolean) {
+    this.#fill = fill;
+    this.#source = source;
+    this.unverified = unverified;
+    fill.join();
+    fill.sources.join(source);
+  }
+
+  /** Follows `fill` for `range`, with the reader's own right to the blob as one more source. */
+  static follow(fill: Fill, source: Source, range: ByteRange): Follower {
+    return new Follower(fill, source, range.start > 0 && fill.isFar(range.start));
+  }
+
+  /** Small bodies are waited for whole, so that their failure is an error and not a broken body. */
+  async ready(signal: AbortSignal): Promise<void> {
+    if (this.#fill.size > HELD_BACK) return;
+    await this.#fill.whenVerified(signal).catch((error: unknown) => {
+      if (!(error instanceof SpoolFailed)) throw error;
+    });
+  }
+
+  read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
+    const reading = this.#read(buffer, position, signal);
+    this.#reading = reading.catch(() => undefined);
+    return reading;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#reading;
+    await this.#direct?.[Symbol.asyncDispose]();
+    this.#fill.sources.leave(this.#source);
+    this.#fill.leave();
+  }
+
+  async #read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
+    if (this.#direct !== undefined) return this.#direct.read(buffer, position, signal);
+    if (this.#generation !== undefined && this.#generation !== this.#fill.generation)
+      throw new Error('the blob began anew from another source');
+    try {
+      const read = await this.#fill.read(buffer, position, this.unverified, signal);
+      this.#generation ??= this.#fill.generation;
+      return read;
+    } catch (error) {
+      if (!(error instanceof SpoolFailed)) throw error;
+      this.#direct = new Direct(this.#source, this.#fill.digest, this.#fill.size);
+      await this.#direct.begin(
+        position,
+        this.unverified ? undefined : (bytes, at) => this.#fill.read(bytes, at, true, signal),
+      );
+      return this.#direct.read(buffer, position, signal);
+    }
+  }
+}

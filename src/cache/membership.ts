@@ -1,0 +1,124 @@
+import type { Access, Probe } from '../auth/access.ts';
+import type { Caller } from '../auth/principal.ts';
+import { publish } from '../events.ts';
+import type { Digest } from '../oci/digest.ts';
+import { essence } from '../oci/media-type.ts';
+import { cachedRepository, namespaced, type Repository } from '../oci/route.ts';
+import type { Content } from '../store/content.ts';
+import type { Identity, UpstreamResponse } from '../upstream/contract.ts';
+import { isOutOfReach } from '../upstream/failure.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+/** What every question to the cache carries. */
+export interface Asking {
+  readonly repository: Repository;
+  readonly caller: Caller;
+  readonly userAgent?: string;
+  /** Aborted when the client goes away. */
+  readonly signal: AbortSignal;
+}
+
+/** How a caller's right to a digest was settled. */
+export type Proof =
+  /** Settled by what is known, without the upstream. */
+  | { readonly kind: 'known' }
+  /** Settled by the upstream just now. */
+  | { readonly kind: 'asked'; readonly size?: number }
+  /** The upstream is out of reach; settled by what it said before. */
+  | { readonly kind: 'offline' }
+  /** The body of this answer to a HEAD is spent. */
+  | { readonly kind: 'refused'; readonly response: UpstreamResponse };
+
+const QUESTION_TIMEOUT = 60_000;
+
+/** Which digest belongs to which repository, and who may read it there: by the upstream's own answers only. */
+export class Membership {
+  readonly #content: Content;
+  readonly #access: Access;
+  readonly #upstream: (name: string) => Upstream;
+  readonly #asking = new Map<string, Promise<Proof>>();
+
+  constructor(content: Content, access: Access, upstream: (name: string) => Upstream) {
+    this.#content = content;
+    this.#access = access;
+    this.#upstream = upstream;
+  }
+
+  /** Whether the caller may read the digest in this repository, as far as is known without asking. */
+  async knows({ caller, repository }: Asking, digest: Digest, probe: Probe, offline = false): Promise<boolean> {
+    const grant = await this.#access.grant(caller, repository, probe, offline);
+    return grant !== undefined && (await this.#content.link(repository, digest)) !== undefined;
+  }
+
+  /** Settles the caller's right by one HEAD, shared by everybody who is the same to the upstream. */
+  async prove(asking: Asking, digest: Digest, probe: Probe): Promise<Proof> {
+    const { caller, repository } = asking;
+    if (await this.knows(asking, digest, probe)) return { kind: 'known' };
+    const key = `${caller.principal} ${namespaced(repository)} ${digest}`;
+    const running = this.#asking.get(key);
+    if (running !== undefined) return running;
+    const proof = this.#ask(asking, digest, probe).finally(() => this.#asking.delete(key));
+    this.#asking.set(key, proof);
+    return proof;
+  }
+
+  /** Notes that the upstream gave `identity` this digest in this repository. */
+  async record(
+    { caller, repository }: Asking,
+    identity: Identity,
+    digest: Digest,
+    probe: Probe,
+    mediaType?: string,
+  ): Promise<void> {
+    await this.#access.proved(caller, identity, repository, probe);
+    try {
+      await this.#content.addLink(repository, digest, mediaType === undefined ? {} : { mediaType });
+      if (await this.#access.isPublic(repository)) await this.#content.markPublic(digest, repository);
+    } catch (error) {
+      publish('notice', { level: 'error', message: `cannot link ${digest} into ${namespaced(repository)}`, error });
+    }
+  }
+
+  async refuse({ caller, repository }: Asking, identity: Identity, status: number): Promise<void> {
+    if (status === 401 || status === 403) await this.#access.refused(caller, identity, repository);
+  }
+
+  /**
+   * Whether the upstream's silence may be bridged: it said yes before, or a manifest of this repository names the
+   * digest and its bytes are known to be public.
+   */
+  async bridges(asking: Asking, digest: Digest, probe: Probe): Promise<boolean> {
+    if (await this.knows(asking, digest, probe, true)) return true;
+    const grant = await this.#access.grant(asking.caller, asking.repository, probe, true);
+    if (grant === undefined || !(await this.#content.isClaimed(asking.repository, digest))) return false;
+    const witness = await this.#content.publicBy(digest);
+    return witness !== undefined && this.#access.isPublic(cachedRepository(witness));
+  }
+
+  async #ask(asking: Asking, digest: Digest, probe: Probe): Promise<Proof> {
+    const { caller, repository } = asking;
+    const identity = await this.#access.identity(caller, repository);
+    try {
+      const response = await this.#upstream(repository.upstream).request({
+        ...probe,
+        method: 'HEAD',
+        repository: repository.name,
+        identity,
+        signal: AbortSignal.timeout(QUESTION_TIMEOUT),
+        ...(asking.userAgent !== undefined && { userAgent: asking.userAgent }),
+      });
+      response.body.destroy();
+      if (response.status !== 200) {
+        await this.refuse(asking, identity, response.status);
+        return { kind: 'refused', response };
+      }
+      const mediaType = probe.kind === 'manifest' ? essence(response.headers['content-type'] ?? '') : undefined;
+      await this.record(asking, identity, digest, probe, mediaType);
+      const size = Number(response.headers['content-length']);
+      return { kind: 'asked', ...(Number.isSafeInteger(size) && { size }) };
+    } catch (error) {
+      if (isOutOfReach(error) && (await this.bridges(asking, digest, probe))) return { kind: 'offline' };
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,221 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { publish } from '../events.ts';
+import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
+import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
+import { namespaced } from '../oci/route.ts';
+import { entryOf as lastEntry, type TagEntry, withoutClass, withTag } from '../store/records.ts';
+import { UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
+import { isOutOfReach } from '../upstream/failure.ts';
+import { type Answer, type Handling, upstreamAnswer, type Why } from './answer.ts';
+import type { Parts } from './blobs.ts';
+import { decide, type FreshnessPolicy } from './freshness.ts';
+import { type ManifestAsking, type Manifests, probeOf, readManifest } from './manifests.ts';
+import { lengthOf } from './source.ts';
+
+/** Milliseconds a client waits for the upstream while there is a stale answer. */
+const PATIENCE = 2000;
+const QUESTION_TIMEOUT = 60_000;
+
+/** What the upstream said a tag points to now. */
+type Checked =
+  | { readonly kind: 'found'; readonly entry: TagEntry }
+  | { readonly kind: 'refused'; readonly response: UpstreamResponse }
+  /** The answer cannot be kept (schema 1). */
+  | { readonly kind: 'uncacheable' };
+
+/** Manifests by tag: mutable, so the upstream is asked on every use, by HEAD, and its last answer bridges its silence. */
+export class Tags {
+  readonly #parts: Parts;
+  readonly #manifests: Manifests;
+  readonly #policy: (upstream: string) => FreshnessPolicy;
+  readonly #checking = new Map<string, Promise<Checked>>();
+
+  constructor(parts: Parts, manifests: Manifests, policy: (upstream: string) => FreshnessPolicy) {
+    this.#parts = parts;
+    this.#manifests = manifests;
+    this.#policy = policy;
+  }
+
+  async get(asking: ManifestAsking, tag: string, method: 'GET' | 'HEAD'): Promise<Answer> {
+    const { access, content } = this.#parts;
+    const { repository, caller } = asking;
+    const probe = probeOf(asking, tag);
+    const grant = await access.grant(caller, repository, probe);
+    const bridge = grant ?? (await access.grant(caller, repository, probe, true));
+    const known = lastEntry(await content.tag(repository, tag), acceptClass(asking.accept));
+    const freshness = decide(known?.checkedAt, Date.now(), this.#policy(repository.upstream));
+    if (known !== undefined && grant !== undefined && freshness === 'fresh') {
+      return this.#answer(asking, known, method, { cache: 'hit', why: 'fresh' }, 'first-time');
+    }
+    const stale = bridge !== undefined && freshness !== 'unusable' ? known : undefined;
+    const asked = this.#check(asking, tag, grant !== undefined);
+    const checked = await (stale === undefined ? asked : orStale(asked));
+    if (typeof checked === 'string') return this.#stale(asking, stale, method, checked);
+    if (checked.kind === 'refused') return this.#refusal(asking, tag, method, checked.response);
+    if (checked.kind === 'uncacheable') return this.#passOn(asking, tag, method);
+    const moved = known !== undefined && known.digest !== checked.entry.digest;
+    return this.#answer(
+      asking,
+      checked.entry,
+      method,
+      { cache: 'revalidated', why: 'unchanged' },
+      moved ? 'tag-moved' : 'first-time',
+    );
+  }
+
+  /** The manifest a tag's entry names: from the store, or fetched now by whoever wants more than its head. */
+  async #answer(
+    asking: ManifestAsking,
+    entry: TagEntry,
+    method: 'GET' | 'HEAD',
+    handling: Handling,
+    missing: 'first-time' | 'tag-moved',
+  ): Promise<Answer> {
+    const stored = await this.#manifests.stored(asking, entry.digest, handling);
+    if (stored !== undefined) return stored;
+    if (method === 'GET') return this.#manifests.fetch(asking, entry.digest, missing);
+    const { digest, size, mediaType } = entry;
+    return { kind: 'content', digest, size, mediaType, handling: { cache: 'miss', why: 'head-only' } };
+  }
+
+  async #stale(asking: ManifestAsking, entry: TagEntry | undefined, method: 'GET' | 'HEAD', why: Why): Promise<Answer> {
+    if (entry === undefined) throw new UpstreamError('unreachable', 'nothing is known of this tag');
+    const handling: Handling = { cache: 'stale', why };
+    const stored = await this.#manifests.stored(asking, entry.digest, handling);
+    if (stored !== undefined) return stored;
+    if (method === 'GET') return this.#manifests.fetch(asking, entry.digest, 'first-time');
+    const { digest, size, mediaType } = entry;
+    return { kind: 'content', digest, size, mediaType, handling };
+  }
+
+  /** One question at a time for the same thing; callers without a proof of their own only share with their equals. */
+  #check(asking: ManifestAsking, tag: string, granted: boolean): Promise<Checked> {
+    const { repository, caller, accept } = asking;
+    const key = `${granted ? 'granted' : caller.principal} ${namespaced(repository)}:${tag} ${acceptClass(accept)}`;
+    const running = this.#checking.get(key);
+    if (running !== undefined) return running;
+    const checking = this.#ask(asking, tag, granted).finally(() => this.#checking.delete(key));
+    this.#checking.set(key, checking);
+    return checking;
+  }
+
+  async #ask(asking: ManifestAsking, tag: string, granted: boolean): Promise<Checked> {
+    const { access, membership } = this.#parts;
+    const { repository, caller } = asking;
+    const identity = await access.identity(caller, repository);
+    const response = await this.#request(asking, tag, 'HEAD');
+    response.body.destroy();
+    if (response.status === 405 || (response.status === 200 && entryOf(response) === undefined))
+      return this.#askByGet(asking, tag);
+    if (response.status !== 200) {
+      await membership.refuse(asking, identity, response.status);
+      if (granted && response.status === 404) await this.#drop(asking, tag);
+      return { kind: 'refused', response };
+    }
+    const entry = entryOf(response);
+    if (entry === undefined || isSchema1(entry.mediaType)) return { kind: 'uncacheable' };
+    await membership.record(asking, identity, entry.digest, probeOf(asking, tag), entry.mediaType);
+    await this.#remember(asking, tag, entry);
+    return { kind: 'found', entry };
+  }
+
+  /** For upstreams whose HEAD does not say which digest a tag has: the bytes do. */
+  async #askByGet(asking: ManifestAsking, tag: string): Promise<Checked> {
+    const { access, membership } = this.#parts;
+    const identity = await access.identity(asking.caller, asking.repository);
+    const response = await this.#request(asking, tag, 'GET');
+    if (response.status !== 200) {
+      response.body.destroy();
+      await membership.refuse(asking, identity, response.status);
+      return { kind: 'refused', response };
+    }
+    const bytes = await readManifest(response, asking.repository.upstream);
+    const named = parseDigest(response.headers['docker-content-digest'] ?? '');
+    response.body.destroy();
+    if (bytes === undefined) return { kind: 'uncacheable' };
+    const digest = digestOf(bytes, named === undefined ? 'sha256' : algorithmOf(named));
+    if (named !== undefined && named !== digest)
+      throw new UpstreamError('protocol', 'the upstream sent a manifest that is not what its digest says');
+    const mediaType = essence(response.headers['content-type'] ?? '') || MediaType.ociManifest;
+    await this.#manifests.keep(asking, digest, mediaType, bytes);
+    await membership.record(asking, identity, digest, probeOf(asking, tag), mediaType);
+    const entry = { digest, mediaType, size: bytes.length, checkedAt: Date.now() };
+    await this.#remember(asking, tag, entry);
+    return { kind: 'found', entry };
+  }
+
+  async #remember({ repository, accept }: ManifestAsking, tag: string, entry: TagEntry): Promise<void> {
+    const { content } = this.#parts;
+    try {
+      await content.updateTag(repository, tag, (record) => withTag(record, tag, acceptClass(accept), entry));
+    } catch (error) {
+      publish('notice', { level: 'error', message: `cannot remember a tag of ${namespaced(repository)}`, error });
+    }
+  }
+
+  async #drop({ repository, accept }: ManifestAsking, tag: string): Promise<void> {
+    const { content } = this.#parts;
+    const record = await content.tag(repository, tag);
+    if (record !== undefined) await content.putTag(repository, tag, withoutClass(record, acceptClass(accept)));
+  }
+
+  /** A GET's refusal is passed on with its document. */
+  async #refusal(
+    asking: ManifestAsking,
+    tag: string,
+    method: 'GET' | 'HEAD',
+    response: UpstreamResponse,
+  ): Promise<Answer> {
+    const handling: Handling = { cache: 'miss', why: 'upstream-refused' };
+    return method === 'HEAD'
+      ? upstreamAnswer(response, handling, false)
+      : upstreamAnswer(await this.#request(asking, tag, 'GET'), handling, true);
+  }
+
+  async #passOn(asking: ManifestAsking, tag: string, method: 'GET' | 'HEAD'): Promise<Answer> {
+    return upstreamAnswer(
+      await this.#request(asking, tag, method),
+      { cache: 'bypass', why: 'not-cacheable' },
+      method === 'GET',
+    );
+  }
+
+  async #request(asking: ManifestAsking, tag: string, method: 'GET' | 'HEAD'): Promise<UpstreamResponse> {
+    const { access, upstream } = this.#parts;
+    const { repository, caller, accept, userAgent } = asking;
+    return upstream(repository.upstream).request({
+      ...probeOf(asking, tag),
+      method,
+      repository: repository.name,
+      identity: await access.identity(caller, repository),
+      accept: acceptTypes(accept),
+      signal: AbortSignal.timeout(QUESTION_TIMEOUT),
+      ...(userAgent !== undefined && { userAgent }),
+    });
+  }
+}
+
+function entryOf({ headers }: UpstreamResponse): TagEntry | undefined {
+  const digest = parseDigest(headers['docker-content-digest'] ?? '');
+  const size = lengthOf(headers['content-length']);
+  const mediaType = essence(headers['content-type'] ?? '');
+  if (digest === undefined || size === undefined || mediaType === '') return undefined;
+  const etag = headers.etag;
+  return { digest, size, mediaType, checkedAt: Date.now(), ...(etag !== undefined && { etag }) };
+}
+
+/** The upstream's answer, or why a stale one has to do. The question goes on behind the client's back. */
+async function orStale(asked: Promise<Checked>): Promise<Checked | Why> {
+  const given = new AbortController();
+  try {
+    const outOfPatience = sleep(PATIENCE, 'upstream-slow' as const, { signal: given.signal });
+    outOfPatience.catch(() => undefined);
+    return await Promise.race([asked, outOfPatience]);
+  } catch (error) {
+    if (!isOutOfReach(error)) throw error;
+    return error.failure === 'throttled' ? 'upstream-throttled' : 'upstream-unreachable';
+  } finally {
+    given.abort();
+    asked.catch(() => undefined);
+  }
+}

@@ -1,0 +1,25 @@
+import { pipeline, type Readable, Transform } from 'node:stream';
+import { algorithmOf, type Digest, Digester } from '../oci/digest.ts';
+import { UpstreamError } from '../upstream/contract.ts';
+import { HELD_BACK, WRONG_BYTES } from './fill.ts';
+
+/** Passes a body of unknown length on, its end only once the whole is known to be what `digest` says. */
+export function verified(body: Readable, digest: Digest): Readable {
+  const digester = new Digester(algorithmOf(digest));
+  let held = Buffer.alloc(0);
+  const gate = new Transform({
+    transform(chunk: Buffer, _encoding, done) {
+      digester.update(chunk);
+      held = Buffer.concat([held, chunk]);
+      const released = Math.max(0, held.length - HELD_BACK);
+      const out = held.subarray(0, released);
+      held = held.subarray(released);
+      done(null, out);
+    },
+    flush(done) {
+      if (digester.digest() === digest) done(null, held);
+      else done(new UpstreamError('protocol', WRONG_BYTES));
+    },
+  });
+  return pipeline(body, gate, () => undefined);
+}

@@ -1,0 +1,58 @@
+import { join } from 'node:path';
+import type { Config } from '../config/config.ts';
+import { publish } from '../events.ts';
+import { authority, type Layover, startLayover } from '../main.ts';
+
+/** Milliseconds that running answers get after a SIGTERM. */
+const DRAIN = 30_000;
+
+/** Runs the gateway until a signal ends it. */
+export async function start(config: Config, json: boolean): Promise<number> {
+  const layover = await startLayover(config, process.env);
+  process.stdout.write(json ? `${JSON.stringify(describe(config, layover))}\n` : greeting(config, layover));
+  process.on('SIGUSR2', () => layover.reopenLogs());
+  const signal = await ended();
+  publish('notice', { level: 'info', message: `${signal}: finishing what runs, for at most ${DRAIN / 1000} s` });
+  await layover.close(DRAIN);
+  return 0;
+}
+
+/** A second signal does not wait. */
+function ended(): Promise<NodeJS.Signals> {
+  return new Promise((resolve) => {
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      process.once(signal, () => {
+        resolve(signal);
+        process.once(signal, () => process.exit(1));
+      });
+    }
+  });
+}
+
+function describe(config: Config, { addresses, root }: Layover): object {
+  return {
+    https: authority(addresses.https),
+    http: authority(addresses.http),
+    ...(addresses.admin !== undefined && { admin: authority(addresses.admin) }),
+    ca: { file: join(config.certs.dir, 'ca.crt'), fingerprint: root.fingerprint },
+    readyAfter: Math.round(performance.now()),
+  };
+}
+
+function greeting(config: Config, { addresses, root }: Layover): string {
+  const { https, http, admin } = addresses;
+  const presented = Object.values(config.upstreams).flatMap(({ hosts, authHosts }) => [...hosts, ...authHosts]);
+  return `layover is ready after ${Math.round(performance.now())} ms
+
+  https  ${authority(https)}  the registries' own names
+  http   ${authority(http)}  mirror and path; the root CA at /ca.crt
+${admin === undefined ? '' : `  admin  ${authority(admin)}  /livez /readyz /metrics\n`}  data   ${config.storage.root}
+  CA     ${join(config.certs.dir, 'ca.crt')}
+         SHA-256 ${root.fingerprint}
+
+next: trust the CA on each client, then let these names lead to this machine (DNS or /etc/hosts):
+  ${presented.join(' ')}
+or try it at once, with nothing set up:
+  docker pull localhost:${http.port}/docker.io/library/alpine
+`;
+}

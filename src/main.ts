@@ -1,0 +1,195 @@
+import { hkdfSync } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
+import { createAdmin } from './admin/admin.ts';
+import { Access } from './auth/access.ts';
+import { Callers } from './auth/callers.ts';
+import { Challenges } from './auth/challenges.ts';
+import { OfflineTokens } from './auth/offline-tokens.ts';
+import { Principals } from './auth/principal.ts';
+import { TokenRelay } from './auth/token-relay.ts';
+import { Cache } from './cache/cache.ts';
+import { Fills } from './cache/fills.ts';
+import { Membership } from './cache/membership.ts';
+import { SmallObjects } from './cache/small-objects.ts';
+import type { Config, UpstreamConfig } from './config/config.ts';
+import { presentedHosts } from './config/lookup.ts';
+import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
+import { matchesPattern } from './oci/name.ts';
+import { createEndpoints } from './registry/endpoints.ts';
+import { Content } from './store/content.ts';
+import { FileBackend } from './store/file-backend.ts';
+import { FileClaims } from './store/file-claims.ts';
+import { type Layout, openLayout } from './store/layout.ts';
+import { Spool } from './store/spool.ts';
+import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import { createLeaves } from './tls/leaves.ts';
+import { openRoot, type Root } from './tls/root.ts';
+import { keepFresh, tlsOptions } from './tls/server-options.ts';
+import { toClientError } from './upstream/failure.ts';
+import { createNetwork, type Network } from './upstream/network.ts';
+import { proxyFromEnvironment } from './upstream/proxy.ts';
+import { Upstream } from './upstream/upstream.ts';
+import { VIA } from './upstream/via.ts';
+
+/** A running gateway. */
+export interface Layover {
+  readonly addresses: GatewayAddresses;
+  readonly root: Root;
+  /** Opens the access log by its name again, after it was rotated. */
+  reopenLogs(): void;
+  /** Stops accepting, finishes what runs for at most `drain` milliseconds, parks the fills. */
+  close(drain: number): Promise<void>;
+}
+
+/** Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. */
+export async function startLayover(config: Config, env: NodeJS.ProcessEnv): Promise<Layover> {
+  const layout = await openLayout(config.storage.root);
+  const root = await openConfiguredRoot(config);
+  const telemetry = startTelemetry({
+    level: config.log.level,
+    access: config.log.access,
+    upstreams: Object.keys(config.upstreams),
+  });
+  const listening: number[] = [];
+  const network = createNetwork({
+    servers: config.dns.servers,
+    pins: config.dns.pins,
+    proxy: proxyFromEnvironment(env),
+    isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
+  });
+  const upstreams = await openUpstreams(config, network);
+  const rooms = furnish(config, layout, upstreams);
+  let isReady = false;
+  const gateway = openGateway(config, { root, network, telemetry, rooms, isReady: () => isReady });
+  const close = async (drain: number): Promise<void> => {
+    isReady = false;
+    await gateway.close(drain);
+    await rooms.cache.close();
+    for (const upstream of upstreams.values()) await upstream[Symbol.asyncDispose]();
+    await telemetry.close();
+  };
+  try {
+    const addresses = await gateway.listen();
+    listening.push(addresses.https.port, addresses.http.port);
+    isReady = true;
+    return { addresses, root, reopenLogs: () => telemetry.reopen(), close };
+  } catch (error) {
+    await close(0);
+    throw error;
+  }
+}
+
+/** Opens the root CA, or makes one that vouches for everything configured and for the published registries. */
+export function openConfiguredRoot({ certs, names, upstreams }: Config): Promise<Root> {
+  const isAddress = (name: string): boolean => /^[\d.]+$|:/.test(name);
+  const hosts = Object.values(upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
+  const dns = [...certs.permit, ...hosts, ...names.filter((name) => !isAddress(name)), 'localhost'];
+  return openRoot({ dir: certs.dir, permittedDns: [...new Set(dns)], permittedIps: names.filter(isAddress) });
+}
+
+async function openUpstreams(config: Config, network: Network): Promise<Map<string, Upstream>> {
+  const upstreams = new Map<string, Upstream>();
+  for (const upstream of Object.values(config.upstreams)) {
+    const { name, hosts, urls, ca, credentials, tokenHosts, blobHosts } = upstream;
+    const account = credentials && {
+      username: credentials.username,
+      password: (await readFile(credentials.passwordFile, 'utf8')).trim(),
+    };
+    const options = {
+      name,
+      hosts,
+      urls,
+      tokenHosts,
+      blobHosts,
+      ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
+      ...(account && { credentials: account }),
+    };
+    upstreams.set(name, new Upstream(options, network));
+  }
+  return upstreams;
+}
+
+interface Rooms {
+  readonly access: Access;
+  readonly cache: Cache;
+  readonly callers: Callers;
+  readonly challenges: Challenges;
+  readonly tokens: TokenRelay;
+}
+
+function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, Upstream>): Rooms {
+  const upstream = (name: string): Upstream => known(upstreams.get(name), name);
+  const settings = (name: string): UpstreamConfig => known(config.upstreams[name], name);
+  const content = new Content(new FileBackend(layout.cache), { durable: false });
+  const policy = {
+    offline: config.grants.offline,
+    served: ({ upstream: name, name: repository }: { upstream: string; name: string }) =>
+      settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
+    hasCredentials: (name: string) => settings(name).credentials !== undefined,
+  };
+  const access = new Access(content, policy, upstream);
+  const offline = new OfflineTokens(derive(layout, 'offline-tokens'));
+  const callers = new Callers(new Principals(derive(layout, 'principals')), offline);
+  const membership = new Membership(content, access, upstream);
+  const fills = new Fills(content, new Spool(layout.spool), new FileClaims(layout.claims));
+  const cache = new Cache(
+    { content, access, membership, fills, small: new SmallObjects(), upstream },
+    (name) => settings(name).tags,
+  );
+  const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
+  return { access, cache, callers, challenges, tokens: new TokenRelay(callers, offline, upstream) };
+}
+
+interface Doors {
+  readonly root: Root;
+  readonly network: Network;
+  readonly telemetry: Telemetry;
+  readonly rooms: Rooms;
+  readonly isReady: () => boolean;
+}
+
+function openGateway(config: Config, { root, network, telemetry, rooms, isReady }: Doors): Gateway {
+  const presented = presentedHosts(config);
+  const leaves = createLeaves(root, { own: [...config.names, 'localhost'], presented: (name) => presented.has(name) });
+  const agents = new Map<string, ReturnType<Network['agent']>>();
+  const gateway = createGateway({
+    config,
+    tls: tlsOptions(leaves),
+    admin: createAdmin({ isReady, metrics: () => telemetry.metricsText(), metricsType: telemetry.contentType }),
+    endpoints: createEndpoints({ ...rooms, toClientError }),
+    identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
+    rootCertificate: root.certificatePem,
+    via: VIA.split(' ')[1] ?? VIA,
+    agent: (upstream, base) => {
+      const key = `${upstream} ${base.origin}`;
+      const agent = agents.get(key) ?? network.agent({ secure: base.protocol === 'https:' });
+      agents.set(key, agent);
+      return agent;
+    },
+    rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
+    onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
+  });
+  keepFresh(gateway.tlsServer, leaves);
+  return gateway;
+}
+
+function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', grantsKey, '', purpose, 32));
+}
+
+function known<Value>(value: Value | undefined, name: string): Value {
+  if (value === undefined) throw new Error(`no upstream is called ${name}`);
+  return value;
+}
+
+function isOwnAddress(address: string): boolean {
+  if (address.startsWith('127.') || address === '::1' || address === '0.0.0.0' || address === '::') return true;
+  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((own) => own.address === address));
+}
+
+/** `host:port` as a URL spells it. */
+export function authority({ address, port }: AddressInfo): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}

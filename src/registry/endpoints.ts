@@ -1,0 +1,27 @@
+import { getBlob } from './blob.ts';
+import type { Endpoints, Exchange, Reply } from './exchange.ts';
+import { getLive } from './live.ts';
+import { getManifest } from './manifest.ts';
+import { ping } from './ping.ts';
+import type { Registry } from './registry.ts';
+import { relayToken } from './token.ts';
+
+/** The endpoints of the distribution-spec over one registry. */
+export function createEndpoints(registry: Registry): Endpoints {
+  return async (exchange: Exchange): Promise<Reply> => {
+    const { route } = exchange;
+    switch (route.kind) {
+      case 'ping':
+        return ping(registry, exchange, route);
+      case 'token':
+        return relayToken(registry, exchange, route);
+      case 'manifest':
+        return getManifest(registry, exchange, route);
+      case 'blob':
+        return getBlob(registry, exchange, route);
+      case 'tags':
+      case 'referrers':
+        return getLive(registry, exchange, route);
+    }
+  };
+}
