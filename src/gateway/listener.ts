@@ -1,0 +1,102 @@
+import type { RequestListener, Server, ServerResponse } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import type { ListenAddress } from '../config/config.ts';
+import { publish } from '../events.ts';
+
+/** Limits against slow and oversized requests; the time of a body is bounded by silence alone. */
+export const HARDENING = {
+  headersTimeout: 15_000,
+  requestTimeout: 0,
+  connectionsCheckingInterval: 5_000,
+  keepAliveTimeout: 120_000,
+  maxHeaderSize: 32 * 1024,
+  requireHostHeader: true,
+  insecureHTTPParser: false,
+} as const;
+
+/** A connection on which nothing moves in either direction for so long is cut. */
+const SILENCE = 300_000;
+
+/** One listening socket with its connections and the answers that are being written on them. */
+export class Listener<Any extends Server = Server> {
+  readonly server: Any;
+  readonly #sockets = new Set<Socket>();
+  readonly #running = new Set<ServerResponse>();
+  #closing = false;
+  #idle: () => void = () => undefined;
+
+  /** `server` must have been made with {@link HARDENING}. */
+  constructor(server: Any, listener: RequestListener) {
+    this.server = server;
+    server.timeout = SILENCE;
+    server.on('connection', (socket: Socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    const serve: RequestListener = (request, response) => {
+      this.#track(response);
+      listener(request, response);
+    };
+    // An expectation is answered by whoever reads the body, or refused with the request.
+    for (const event of ['request', 'checkContinue', 'checkExpectation']) server.on(event, serve);
+  }
+
+  /** Binds, on IPv4 alone where the machine has no IPv6, and to the fallback port where the port cannot be had. */
+  async listen({ host, port, fallbackPort }: ListenAddress): Promise<AddressInfo> {
+    try {
+      return await this.#bind(host, port);
+    } catch (error) {
+      const code = error instanceof Error && 'code' in error ? error.code : undefined;
+      if (host === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) {
+        const address = { host: '0.0.0.0', port };
+        return this.listen(fallbackPort === undefined ? address : { ...address, fallbackPort });
+      }
+      if (fallbackPort === undefined || (code !== 'EACCES' && code !== 'EADDRINUSE')) throw error;
+      publish('notice', { level: 'warn', message: `port ${port} cannot be bound (${code}), using ${fallbackPort}` });
+      return this.listen({ host, port: fallbackPort });
+    }
+  }
+
+  /** Stops accepting, lets running answers finish for at most `drain` milliseconds, then closes every connection. */
+  async close(drain: number): Promise<void> {
+    this.#closing = true;
+    const closed = new Promise<void>((resolve) => {
+      this.server.close(() => resolve());
+    });
+    for (const response of this.#running) response.shouldKeepAlive = false;
+    if (this.#running.size > 0) await this.#finished(drain);
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  #track(response: ServerResponse): void {
+    this.#running.add(response);
+    if (this.#closing) response.shouldKeepAlive = false;
+    response.once('close', () => {
+      this.#running.delete(response);
+      if (this.#running.size === 0) this.#idle();
+    });
+  }
+
+  #finished(drain: number): Promise<void> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(resolve, drain);
+      this.#idle = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+    });
+  }
+
+  #bind(host: string, port: number): Promise<AddressInfo> {
+    const { server } = this;
+    return new Promise((resolve, reject) => {
+      server.once('error', reject);
+      server.listen({ host, port }, () => {
+        server.off('error', reject);
+        server.on('error', (error) => publish('notice', { level: 'error', message: 'a listener failed', error }));
+        resolve(server.address() as AddressInfo);
+      });
+    });
+  }
+}

@@ -1,0 +1,70 @@
+import type { UpstreamConfig } from '../config/config.ts';
+import type { Door } from '../events.ts';
+import { RegistryError } from '../oci/error.ts';
+import { matchesPattern } from '../oci/name.ts';
+import { type Endpoint, parseEndpoint, type Repository } from '../oci/route.ts';
+import type { RouteTable } from './door.ts';
+import { cached, contentRoute, isApi, isContent, isRead, type Target, takeNamespace } from './target.ts';
+
+/** Routes a request on one of our own names: the mirror door, the path door and our own pages. */
+export function routeOwnName(table: RouteTable, method: string, origin: string, path: string, query: string): Target {
+  if (!isApi(path)) return routePage(method, origin, path);
+  const { namespace, rest } = takeNamespace(query);
+  const named = namespace === undefined ? undefined : upstreamNamed(table, namespace);
+  const endpoint = parseEndpoint(path);
+  if (endpoint.kind === 'ping') {
+    if (!isRead(method)) throw new RegistryError('UNSUPPORTED');
+    return { kind: 'registry', door: 'own', origin, route: { kind: 'ping' } };
+  }
+  const name = nameOf(endpoint);
+  const found = named === undefined ? locateByPath(table, name) : located('mirror', cached(named, name));
+  if (!isRead(method) || endpoint.kind === 'upload') throw refusedWrite(name, found?.repository);
+  if (found === undefined) throw new RegistryError('NAME_UNKNOWN', `no upstream is configured for ${name}`);
+  if (!isContent(endpoint)) {
+    throw new RegistryError('DIGEST_INVALID', 'only sha256 and sha512 digests can be verified');
+  }
+  return { kind: 'registry', door: found.door, origin, route: contentRoute(endpoint, found.repository, rest) };
+}
+
+function routePage(method: string, origin: string, path: string): Target {
+  if (path !== '/' && path !== '/ca.crt') throw new RegistryError('UNSUPPORTED', 'no such page', { status: 404 });
+  if (!isRead(method)) throw new RegistryError('UNSUPPORTED');
+  return { kind: 'page', page: path, origin };
+}
+
+function nameOf(endpoint: Endpoint): string {
+  const name = 'name' in endpoint ? endpoint.name : undefined;
+  if (name === undefined) throw new RegistryError('UNSUPPORTED', 'no such endpoint', { status: 404 });
+  return name;
+}
+
+interface Located {
+  readonly door: Door;
+  readonly repository: Repository;
+}
+
+/** An unknown namespace fails at once, so that clients fall back to the registry itself. */
+function upstreamNamed(table: RouteTable, namespace: string): UpstreamConfig {
+  const upstream = table.upstreams.get(namespace) ?? table.presented.get(namespace)?.upstream;
+  if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', 'ns names no upstream configured here');
+  return upstream;
+}
+
+function locateByPath(table: RouteTable, name: string): Located | undefined {
+  const slash = name.indexOf('/');
+  const upstream = slash < 0 ? undefined : table.upstreams.get(name.slice(0, slash));
+  if (upstream !== undefined) return located('path', cached(upstream, name.slice(slash + 1)));
+  const hosted = table.hosted.some((pattern) => matchesPattern(pattern, name));
+  if (hosted) return located('path', { root: 'hosted', upstream: '', name });
+  return table.fallback && located('mirror', cached(table.fallback, name));
+}
+
+function located(door: Door, repository: Repository): Located {
+  return { door, repository };
+}
+
+function refusedWrite(name: string, repository: Repository | undefined): RegistryError {
+  return repository?.root === 'hosted'
+    ? new RegistryError('UNSUPPORTED', `${name} is hosted here, but this version does not accept pushes yet`)
+    : new RegistryError('DENIED', `${name} is not hosted here: to push it, add a pattern to hosted.repositories`);
+}

@@ -1,0 +1,140 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { TLSSocket } from 'node:tls';
+import { ANONYMOUS, type Caller } from '../auth/principal.ts';
+import { RegistryError } from '../oci/error.ts';
+import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
+import type { RouteTable } from './door.ts';
+import { pageReply } from './pages.ts';
+import type { PassThrough } from './pass-through.ts';
+import { expectsContinue, hasBody, type RequestHead, readHead } from './request-head.ts';
+import { route } from './route.ts';
+import type { Target } from './target.ts';
+import { Trace } from './trace.ts';
+import { cutShort, writeReply } from './write.ts';
+
+export interface ServeOptions {
+  readonly table: RouteTable;
+  readonly endpoints: Endpoints;
+  /** Who an Authorization header makes of a client of an upstream. Only called on the transparent door. */
+  readonly identify: (authorization: string | undefined, upstream: string) => Caller | Promise<Caller>;
+  readonly passThrough: PassThrough;
+  /** PEM. */
+  readonly rootCertificate: string;
+  /** Our name in `Via`. */
+  readonly via: string;
+}
+
+export type Serve = (listener: 'https' | 'http', request: IncomingMessage, response: ServerResponse) => void;
+
+/** The way of every request: read its head, route it, get a reply, write it, tell about it. Never throws. */
+export function createServe(options: ServeOptions): Serve {
+  return (listener, request, response) => {
+    const trace = new Trace(request, response);
+    void serve(options, listener, request, response, trace).catch((error: unknown) => trace.failed(error));
+  };
+}
+
+async function serve(
+  options: ServeOptions,
+  listener: 'https' | 'http',
+  request: IncomingMessage,
+  response: ServerResponse,
+  trace: Trace,
+): Promise<void> {
+  try {
+    const head = readHead(request, options.via);
+    const target = route(options.table, {
+      listener,
+      ...serverName(request),
+      hosts: head.hosts,
+      method: trace.method,
+      target: request.url ?? '',
+    });
+    trace.target = target;
+    const reply = await replyTo(options, target, head, request, response, trace.signal);
+    trace.outcome = reply.outcome;
+    await writeReply(response, reply, trace);
+  } catch (error) {
+    if (trace.signal.aborted) return;
+    trace.failed(error);
+    if (response.headersSent) return cutShort(response);
+    const reply = errorReply(error, request);
+    trace.outcome = reply.outcome;
+    await writeReply(response, reply, trace);
+  }
+}
+
+function serverName({ socket }: IncomingMessage): { sni?: string } {
+  const { servername } = socket as Partial<TLSSocket>;
+  return typeof servername === 'string' && servername !== '' ? { sni: servername } : {};
+}
+
+async function replyTo(
+  options: ServeOptions,
+  target: Target,
+  head: RequestHead,
+  request: IncomingMessage,
+  response: ServerResponse,
+  signal: AbortSignal,
+): Promise<Reply> {
+  switch (target.kind) {
+    case 'page':
+      return pageReply(target.page, target.origin, options.rootCertificate);
+    case 'redirect':
+      return { status: 308, headers: { Location: target.location, 'Content-Length': '0' }, outcome: NOT_CACHED };
+    case 'pass': {
+      const { offline } = await options.identify(head.authorization, target.upstream);
+      return options.passThrough(request, response, target, offline === true ? undefined : head.authorization);
+    }
+    case 'registry':
+      return options.endpoints({
+        route: target.route,
+        door: target.door,
+        method: request.method as Exchange['method'],
+        origin: target.origin,
+        caller: await callerOf(options, target, head),
+        headers: head.fields,
+        body: target.route.kind === 'token' ? await readBody(request, response) : NO_BYTES,
+        signal,
+      });
+  }
+}
+
+const NOT_CACHED = { cache: 'none', why: 'redirect' } as const;
+const NO_BYTES = new Uint8Array();
+
+/** On our own names a credential is ignored: dockerd sends its login for the Hub to every mirror. */
+async function callerOf(
+  { identify }: ServeOptions,
+  { door, route: { kind, ...rest } }: Extract<Target, { kind: 'registry' }>,
+  { authorization }: RequestHead,
+): Promise<Caller> {
+  if (door !== 'transparent') return ANONYMOUS;
+  const upstream = 'repository' in rest ? rest.repository.upstream : (rest.upstream ?? '');
+  return identify(authorization, upstream);
+}
+
+const MAX_BODY = 64 * 1024;
+
+async function readBody(request: IncomingMessage, response: ServerResponse): Promise<Uint8Array> {
+  if (!hasBody(request)) return NO_BYTES;
+  if (expectsContinue(request)) response.writeContinue();
+  const chunks: Buffer[] = [];
+  let length = 0;
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    length += chunk.length;
+    if (length > MAX_BODY) throw new RegistryError('BAD_REQUEST', 'the request body is too large', { status: 413 });
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks);
+}
+
+/** A client whose next request could be misread, or whose body nobody will read, starts anew. */
+function errorReply(error: unknown, request: IncomingMessage): Reply {
+  const shown = error instanceof RegistryError ? error : new RegistryError('UNKNOWN');
+  const unread = hasBody(request) && !request.complete;
+  const close = unread || shown.code === 'BAD_REQUEST' || shown.code === 'MISDIRECTED';
+  const headers = { ...shown.headers, 'Content-Type': 'application/json', ...(close && { Connection: 'close' }) };
+  const body = { kind: 'bytes', bytes: Buffer.from(JSON.stringify(shown)) } as const;
+  return { status: shown.status, headers, body, outcome: { cache: 'none', why: shown.code } };
+}

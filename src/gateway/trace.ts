@@ -1,0 +1,120 @@
+import { randomUUID } from 'node:crypto';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { publish, type RequestEvent } from '../events.ts';
+import { RegistryError } from '../oci/error.ts';
+import { referenceText } from '../oci/route.ts';
+import type { Outcome, Route } from '../registry/exchange.ts';
+import type { Answering } from './send.ts';
+import { isApi, type Target } from './target.ts';
+
+/** Follows one exchange from its head to the end of its connection or answer, and tells about it once. */
+export class Trace implements Answering {
+  readonly method: string;
+  /** The request target without its query. */
+  readonly path: string;
+  readonly api: boolean;
+  bytes = 0;
+  target: Target | undefined;
+  outcome: Outcome | undefined;
+  readonly #id = randomUUID();
+  readonly #started = performance.now();
+  readonly #head: Pick<RequestEvent, 'host' | 'httpVersion' | 'userAgent' | 'referer'>;
+  readonly #response: ServerResponse;
+  readonly #client: string;
+  readonly #gone = new AbortController();
+  #firstByte: number | undefined;
+  #error: string | undefined;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    this.#response = response;
+    this.#client = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    const { headers, httpVersion, method = '' } = request;
+    const { host = '', 'user-agent': userAgent = '', referer = '' } = headers;
+    this.#head = { host, httpVersion, userAgent, referer };
+    this.method = method;
+    this.path = (request.url ?? '').split('?', 1)[0] ?? '';
+    this.api = isApi(this.path);
+    response.once('close', () => this.#close());
+  }
+
+  /** Aborted when the client goes away before its answer is complete. */
+  get signal(): AbortSignal {
+    return this.#gone.signal;
+  }
+
+  begun(): void {
+    this.#firstByte ??= this.#elapsed();
+  }
+
+  /** Keeps what went wrong for the log. An error that is a clean answer below 500 is none. */
+  failed(error: unknown): void {
+    const answer = error instanceof RegistryError && error.status < 500 && !this.#response.headersSent;
+    if (!answer) this.#error ??= describe(error);
+  }
+
+  #elapsed(): number {
+    return performance.now() - this.#started;
+  }
+
+  #close(): void {
+    const complete = this.#response.writableFinished;
+    if (!complete) this.#gone.abort();
+    publish('request', this.#event(!complete && this.#error === undefined));
+  }
+
+  #event(aborted: boolean): RequestEvent {
+    const total = this.#elapsed();
+    return {
+      id: this.#id,
+      client: this.#client,
+      method: this.method,
+      path: this.path,
+      ...this.#head,
+      door: this.target !== undefined && 'door' in this.target ? this.target.door : 'own',
+      ...asked(this.target),
+      status: this.#response.headersSent ? this.#response.statusCode : 499,
+      cache: this.outcome?.cache ?? 'none',
+      why: this.outcome?.why ?? 'unanswered',
+      bytes: this.bytes,
+      firstByte: this.#firstByte ?? total,
+      total,
+      upstreamTime: this.outcome?.upstreamTime ?? 0,
+      aborted,
+      ...(this.#error !== undefined && { error: this.#error }),
+    };
+  }
+}
+
+type Subject = Pick<RequestEvent, 'kind' | 'upstream' | 'repository' | 'reference'>;
+
+function asked(target: Target | undefined): Subject {
+  if (target === undefined) return { kind: 'unrouted' };
+  switch (target.kind) {
+    case 'registry':
+      return { kind: target.route.kind, ...subject(target.route) };
+    case 'pass':
+      return { kind: 'pass', upstream: target.upstream, ...(target.manifest && subject(target.manifest)) };
+    default:
+      return { kind: target.kind };
+  }
+}
+
+function subject(
+  route: Route | Pick<Extract<Route, { kind: 'manifest' }>, 'repository' | 'reference'>,
+): Omit<Subject, 'kind'> {
+  if (!('repository' in route)) return route.upstream === undefined ? {} : { upstream: route.upstream };
+  const { upstream, name } = route.repository;
+  const reference =
+    'reference' in route ? referenceText(route.reference) : 'digest' in route ? route.digest : undefined;
+  return {
+    ...(upstream !== '' && { upstream }),
+    repository: name,
+    ...(reference !== undefined && { reference }),
+  };
+}
+
+function describe(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const own = `${error instanceof RegistryError ? error.code : error.name}: ${error.message}`;
+  return error.cause === undefined ? own : `${own} (${describe(error.cause)})`;
+}
