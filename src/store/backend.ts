@@ -21,8 +21,9 @@ export interface ObjectStat {
 }
 
 /**
- * Committed, immutable or small objects by key (`/`-separated, no empty, `.` or `..` component). Eight methods that
- * an S3 bucket can do without tricks: no append, no rename, no directory, no touch.
+ * Committed, immutable or small objects by key (`/`-separated components of visible ASCII, none empty or with a
+ * leading dot; no key is the beginning of another's path). Eight methods that an S3 bucket can do without tricks: no
+ * append, no rename, no directory, no touch.
  */
 export interface Backend {
   open(key: string): Promise<StoredObject | undefined>;
@@ -33,9 +34,9 @@ export interface Backend {
   /** Publishes a finished local file under `key`, durably; the file is gone afterwards. First writer wins. */
   adopt(key: string, path: string): Promise<void>;
   stat(key: string): Promise<ObjectStat | undefined>;
-  /** `false` when there was nothing. */
-  remove(key: string): Promise<boolean>;
-  /** Up to `limit` keys that begin with `prefix` and sort after `after`, in byte order. */
+  /** `false` when there was nothing. Durable: it does not come back after a power cut. */
+  remove(key: string, options?: { readonly durable?: boolean }): Promise<boolean>;
+  /** Up to `limit` (1000) keys that begin with `prefix` and sort after `after`, in byte order. */
   list(prefix: string, options?: { readonly after?: string; readonly limit?: number }): Promise<readonly string[]>;
   /** Where a client could fetch the object itself, for backends that can sign such a URL. */
   locate?(key: string): Promise<URL | undefined>;

@@ -11,3 +11,6 @@ export interface Claims {
   /** The claim on `name`, or `undefined` while another holder is alive. Names are as backend keys. */
   acquire(name: string): Promise<Claim | undefined>;
 }
+
+/** Milliseconds without progress after which a claim can be taken over although its holder may be alive. */
+export const STALE_AFTER = 10_000;

@@ -1,0 +1,139 @@
+import { randomUUID } from 'node:crypto';
+import { constants } from 'node:fs';
+import { rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { hasCode, linkNew, removeFile, writeTemporary } from './disk.ts';
+import { type Holder, isGone, SELF, toHolder } from './holder.ts';
+import { parseObject, toJson } from './json.ts';
+import { OpenFile } from './open-file.ts';
+
+const MAX_TRIES = 4;
+
+/** Generous, because nothing guards against a process that is stopped for so long just before its rename. */
+const END_STALE_AFTER = 60_000;
+
+/** A claim file as somebody else finds it. */
+interface Seen {
+  /** Of this one holding of the claim; no other ever has it. */
+  readonly id: string;
+  /** Absent when a power cut damaged the file. */
+  readonly holder: Holder | undefined;
+  /** Milliseconds since the last sign of life. */
+  readonly idle: number;
+}
+
+/**
+ * A file that one process at a time has under a name. The end of each holding is itself something only one process
+ * can have, as a file of the same kind named by the holding: who releases or takes over first gets that. So nobody
+ * can replace a file that is not the one he judged.
+ */
+export class ClaimFile {
+  readonly #path: string;
+  readonly #id: string;
+  readonly #file: OpenFile;
+
+  private constructor(path: string, id: string, file: OpenFile) {
+    this.#path = path;
+    this.#id = id;
+    this.#file = file;
+  }
+
+  /** The file at `path`, ours now; `undefined` while another holder is alive. `staleAfter`: milliseconds. */
+  static async take(path: string, name: string, staleAfter: number): Promise<ClaimFile | undefined> {
+    for (let tries = 0; tries < MAX_TRIES; tries += 1) {
+      const seen = await look(path);
+      if (seen !== undefined && !isStale(seen, staleAfter)) return undefined;
+      const taken = await ClaimFile.#enter(path, name, seen, staleAfter);
+      if (taken !== undefined) return taken;
+    }
+    return undefined;
+  }
+
+  static async #enter(
+    path: string,
+    name: string,
+    seen: Seen | undefined,
+    staleAfter: number,
+  ): Promise<ClaimFile | undefined> {
+    const id = randomUUID();
+    const temporary = await writeTemporary(dirname(path), toJson({ id, name, ...SELF }));
+    let file: OpenFile | undefined;
+    let won = false;
+    try {
+      file = await OpenFile.open(temporary, constants.O_RDONLY);
+      won = await (seen === undefined ? linkNew(temporary, path) : replace(temporary, path, name, seen, staleAfter));
+      return won ? new ClaimFile(path, id, file) : undefined;
+    } finally {
+      await removeFile(temporary);
+      if (!won) await file?.close();
+    }
+  }
+
+  /** Whether it is still ours: who takes over, or removes the directory, takes the name away. */
+  isHeld(): boolean {
+    return this.#file.hasName();
+  }
+
+  /** Shows a sign of life. */
+  async touch(): Promise<void> {
+    await this.#file.touch(Date.now() * 1000);
+  }
+
+  async release(): Promise<void> {
+    const end = endPath(this.#path, this.#id);
+    try {
+      if (!(await linkNew(this.#path, end))) return;
+      if ((await look(end))?.id === this.#id) await removeFile(this.#path);
+      await removeFile(end);
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT')) throw error;
+    } finally {
+      await this.#file.close();
+    }
+  }
+}
+
+async function replace(
+  temporary: string,
+  path: string,
+  name: string,
+  seen: Seen,
+  staleAfter: number,
+): Promise<boolean> {
+  const end = await ClaimFile.take(endPath(path, seen.id), name, END_STALE_AFTER);
+  if (end === undefined) return false;
+  try {
+    const now = await look(path);
+    if (now?.id !== seen.id || !isStale(now, staleAfter)) return false;
+    await rename(temporary, path);
+    return true;
+  } finally {
+    await end.release();
+  }
+}
+
+function endPath(path: string, id: string): string {
+  return `${path}.${id}`;
+}
+
+function isStale(seen: Seen, staleAfter: number): boolean {
+  if (seen.holder !== undefined && isGone(seen.holder)) return true;
+  return seen.idle > staleAfter;
+}
+
+async function look(path: string): Promise<Seen | undefined> {
+  let opened: OpenFile;
+  try {
+    opened = await OpenFile.open(path, constants.O_RDONLY);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+  await using file = opened;
+  const { ino, size, mtimeMs } = await file.stat();
+  const bytes = new Uint8Array(Math.min(Number(size), 4096));
+  await file.read(bytes, 0);
+  const json = parseObject(bytes);
+  const id = typeof json?.id === 'string' && /^[0-9a-f-]{36}$/.test(json.id) ? json.id : `damaged-${ino}`;
+  return { id, holder: toHolder(json), idle: Date.now() - Number(mtimeMs) };
+}

@@ -1,0 +1,66 @@
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { type Claim, type Claims, STALE_AFTER } from './claim.ts';
+import { ClaimFile } from './claim-file.ts';
+import { assertKey } from './key.ts';
+
+/** Milliseconds between two signs of life, at least. */
+const HEARTBEAT = 2_000;
+
+/**
+ * Claims between processes, as a file for each name in a shared local directory. The claim of a process that ended
+ * on this host is free at once; one that elsewhere shows no progress, after ten seconds.
+ */
+export class FileClaims implements Claims {
+  readonly #directory: string;
+  readonly #staleAfter: number;
+  readonly #heartbeat: number;
+
+  /** `directory`: absolute path; made when first needed. Times in milliseconds. */
+  constructor(directory: string, options: { readonly staleAfter?: number; readonly heartbeat?: number } = {}) {
+    this.#directory = directory;
+    this.#staleAfter = options.staleAfter ?? STALE_AFTER;
+    this.#heartbeat = options.heartbeat ?? HEARTBEAT;
+  }
+
+  async acquire(name: string): Promise<Claim | undefined> {
+    assertKey(name);
+    const path = join(this.#directory, createHash('sha256').update(name).digest('hex'));
+    const file = await ClaimFile.take(path, name, this.#staleAfter);
+    return file === undefined ? undefined : new FileClaim(file, this.#heartbeat);
+  }
+}
+
+class FileClaim implements Claim {
+  readonly #file: ClaimFile;
+  readonly #heartbeat: number;
+  readonly #lost = new AbortController();
+  #beat = performance.now();
+  #released: Promise<void> | undefined;
+
+  constructor(file: ClaimFile, heartbeat: number) {
+    this.#file = file;
+    this.#heartbeat = heartbeat;
+  }
+
+  get lost(): AbortSignal {
+    return this.#lost.signal;
+  }
+
+  progress(): void {
+    const now = performance.now();
+    if (this.#released !== undefined || now - this.#beat < this.#heartbeat) return;
+    this.#beat = now;
+    if (!this.#file.isHeld()) this.#lost.abort();
+    else this.#file.touch().catch(() => {}); // A claim whose sign of life fails goes stale, which is what it is for.
+  }
+
+  release(): Promise<void> {
+    this.#released ??= this.#file.release();
+    return this.#released;
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.release();
+  }
+}

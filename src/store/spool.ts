@@ -1,0 +1,148 @@
+import { constants } from 'node:fs';
+import { lstat, readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { publish } from '../events.ts';
+import { algorithmOf, type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
+import { entriesOf, hasCode, inDirectory, isOlder, removeFile, sweepTemporaries } from './disk.ts';
+import { OpenFile } from './open-file.ts';
+import { parseSidecar, type Sidecar } from './sidecar.ts';
+import { SpoolFile, type SpoolPaths } from './spool-file.ts';
+
+/** A spool file that lies there, open or not. */
+export interface ParkedFile {
+  readonly digest: Digest;
+  /** Bytes on disk; holes take none. */
+  readonly bytes: number;
+  /** Last write. */
+  readonly modified: Date;
+}
+
+/** The local directory of objects on their way in. Who may fill a digest is not decided here but by a claim. */
+export class Spool {
+  readonly #directory: string;
+  readonly #open = new Map<Digest, { file?: SpoolFile }>();
+
+  /** `directory`: absolute path; made when first needed. */
+  constructor(directory: string) {
+    this.#directory = directory;
+  }
+
+  /**
+   * The spool file for `digest`: what the last checkpoint knew, provided the bytes on disk still hash to it, else an
+   * empty one. Throws when it is open already (and not just closing, finished, or removed from the directory). Another
+   * process that has it open would lose its file: whoever calls this holds the claim on the digest.
+   */
+  async open(digest: Digest): Promise<SpoolFile> {
+    const paths = this.#paths(digest);
+    const holder = this.#open.get(digest);
+    await holder?.file?.closing;
+    const removed = holder?.file !== undefined && (await lstat(paths.part).catch(() => undefined)) === undefined;
+    if (this.#open.get(digest) !== (removed ? holder : undefined)) throw new Error(`${digest} is open in the spool`);
+    const place: { file?: SpoolFile } = {};
+    this.#open.set(digest, place);
+    const free = (): void => {
+      if (this.#open.get(digest) === place) this.#open.delete(digest);
+    };
+    try {
+      const file = (await resume(digest, paths, free)) ?? (await this.#create(digest, paths, free));
+      place.file = file;
+      return file;
+    } catch (error) {
+      free();
+      throw error;
+    }
+  }
+
+  /** Everything that lies in the spool, without opening it. */
+  async list(): Promise<readonly ParkedFile[]> {
+    const names = await entriesOf(this.#directory);
+    const files: ParkedFile[] = [];
+    for (const name of names) {
+      const digest = digestOfName(name, '.part');
+      const found = digest && (await stat(join(this.#directory, name)).catch(() => undefined));
+      if (digest && found) files.push({ digest, bytes: found.blocks * 512, modified: found.mtime });
+    }
+    return files;
+  }
+
+  /**
+   * Removes what crashed processes left: temporary files, and halves of a pair, without a write since `olderThan`;
+   * returns how many files.
+   */
+  async sweep(olderThan: Date): Promise<number> {
+    let removed = await sweepTemporaries(this.#directory, olderThan);
+    const names = new Set(await entriesOf(this.#directory));
+    for (const name of names) {
+      const digest = digestOfName(name, '.part') ?? digestOfName(name, '.json');
+      const other = name.endsWith('.part') ? name.replace(/part$/, 'json') : name.replace(/json$/, 'part');
+      if (digest === undefined || names.has(other) || this.#open.has(digest)) continue;
+      const path = join(this.#directory, name);
+      if ((await isOlder(path, olderThan)) && (await removeFile(path))) removed += 1;
+    }
+    return removed;
+  }
+
+  #paths(digest: Digest): SpoolPaths {
+    const known = parseDigest(digest);
+    if (known === undefined) throw new Error('not a digest');
+    const stem = join(this.#directory, `${algorithmOf(known)}-${encodedOf(known)}`);
+    return { part: `${stem}.part`, sidecar: `${stem}.json` };
+  }
+
+  async #create(digest: Digest, paths: SpoolPaths, free: () => void): Promise<SpoolFile> {
+    // Never truncated in place: after a crash the file may be a second name of committed content.
+    await removeFile(paths.sidecar);
+    await removeFile(paths.part);
+    const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
+    const file = await inDirectory(this.#directory, () => OpenFile.open(paths.part, flags));
+    return new SpoolFile(digest, paths, file, free);
+  }
+}
+
+async function resume(digest: Digest, paths: SpoolPaths, free: () => void): Promise<SpoolFile | undefined> {
+  const sidecar = await readSidecar(paths.sidecar);
+  if (sidecar?.digest !== digest) return undefined;
+  const file = await openPart(paths.part);
+  if (file === undefined) return undefined;
+  try {
+    const { nlink, size } = await file.stat();
+    const resumed = new SpoolFile(digest, paths, file, free);
+    if (nlink === 1n && (await resumed.restore(sidecar, Number(size)))) return resumed;
+    publish('notice', {
+      level: 'warn',
+      message: 'a partial download does not verify and is dropped',
+      fields: { digest },
+    });
+  } catch (error) {
+    publish('notice', {
+      level: 'warn',
+      message: 'a partial download cannot be read and is dropped',
+      error,
+      fields: { digest },
+    });
+  }
+  await file.close();
+  return undefined;
+}
+
+async function readSidecar(path: string): Promise<Sidecar | undefined> {
+  try {
+    return parseSidecar(await readFile(path));
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return undefined;
+    throw error;
+  }
+}
+
+async function openPart(path: string): Promise<OpenFile | undefined> {
+  try {
+    return await OpenFile.open(path, constants.O_RDWR);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ELOOP')) return undefined;
+    throw error;
+  }
+}
+
+function digestOfName(name: string, suffix: string): Digest | undefined {
+  return name.endsWith(suffix) ? parseDigest(name.slice(0, -suffix.length).replace('-', ':')) : undefined;
+}

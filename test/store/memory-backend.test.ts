@@ -1,0 +1,4 @@
+import { MemoryBackend } from '../../src/store/memory-backend.ts';
+import { backendConformance } from './conformance.ts';
+
+backendConformance('memory', () => new MemoryBackend());
