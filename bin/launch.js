@@ -11,24 +11,21 @@ const NEEDED = '26.0.0';
 const WINDOWS = process.platform === 'win32';
 const FORWARDED = ['SIGTERM', 'SIGINT', 'SIGHUP', 'SIGUSR2'];
 
-/** What the project runs with: no way to the prototype of everything, no inspector on SIGUSR1, no native add-ons. */
-const FLAGS = ['--disable-warning=ExperimentalWarning', '--disable-proto=delete', '--disable-sigusr1', '--no-addons'];
-
 /**
  * Runs a script of the project under the newest Node ≥ 26 there is, after installing what is missing. Ends this process
  * with the script's exit code or signal.
  * @param {string} script absolute path
  * @param {string[]} args
- * @param {{ development?: boolean, onRuntime?: (version: string) => void }} options `development`: needs the
- *   development dependencies too; `onRuntime` learns the version that will run
+ * @param {{ flags?: string[], development?: boolean, onRuntime?: (version: string) => void }} options `flags` for
+ *   Node; `development`: needs the development dependencies too; `onRuntime` learns the version that will run
  */
-export function launch(script, args, { development = false, onRuntime = () => {} } = {}) {
+export function launch(script, args, { flags = [], development = false, onRuntime = () => {} } = {}) {
   const present = runtimes();
   if (isIncomplete(development || present.length === 0)) install();
   const runtime = runtimes()[0];
   if (!runtime) fail(ADVICE);
   onRuntime(runtime.version);
-  become(runtime.path, [...FLAGS, script, ...args], environment());
+  become(runtime.path, ['--disable-warning=ExperimentalWarning', ...flags, script, ...args], environment());
 }
 
 /** @returns {never} */

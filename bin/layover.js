@@ -2,6 +2,9 @@
 import { join } from 'node:path';
 import { compareVersions, fail, launch, ROOT, securityFloor } from './launch.js';
 
+/** No way to the prototype of everything, no inspector on SIGUSR1, no native add-ons. */
+const HARDENING = ['--disable-proto=delete', '--disable-sigusr1', '--no-addons'];
+
 const args = process.argv.slice(2);
 
 if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
@@ -9,6 +12,7 @@ if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
 }
 
 launch(join(ROOT, 'src', 'cli', 'main.ts'), args, {
+  flags: HARDENING,
   onRuntime(version) {
     const floor = securityFloor('node');
     if (args[0] !== 'start' || !floor || compareVersions(version, floor.floor) >= 0) return;
