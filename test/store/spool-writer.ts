@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { digestOf } from '../../src/oci/digest.ts';
 import { Spool } from '../../src/store/spool.ts';
 
@@ -9,4 +10,5 @@ for (let block = 0; ; block += 1) {
   if (block % 7 !== 0) continue;
   await file.checkpoint();
   process.stdout.write(`${(block + 1) * BLOCK}\n`);
+  await sleep(2);
 }

@@ -27,7 +27,7 @@ test('a file that comes in order is hashed on the way and finished durably', asy
   t.true(file.complete);
   t.is(file.digest(), digest);
   const path = await file.finish();
-  t.deepEqual(readFileSync(path), bytes);
+  t.true(readFileSync(path).equals(bytes));
   t.is(statSync(path).mode & 0o777, 0o600);
   const backend = new FileBackend(join(directory, 'cache'));
   await backend.adopt('a', path);
@@ -59,7 +59,7 @@ test('pieces in any order and with overlaps make the same file', async (t) => {
       file.size = bytes.length;
       await file.hashPrefix();
       t.is(file.digest(), digest);
-      t.deepEqual(readFileSync(pathOf(directory, digest, 'part')), bytes);
+      t.true(readFileSync(pathOf(directory, digest, 'part')).equals(bytes));
       await file.discard();
       await file.close();
     }),
@@ -147,7 +147,7 @@ test('what was checkpointed is there after a restart', async (t) => {
   t.deepEqual(again.sources, [{ upstream: 'docker.io', repository: 'a/b', validator: '"2"' }]);
   t.is(again.verifiedPrefix, 2_000_000);
   await again.write(bytes.subarray(2_000_000), 2_000_000);
-  t.deepEqual(readFileSync(await again.finish()), bytes);
+  t.true(readFileSync(await again.finish()).equals(bytes));
 });
 
 test('a file is parked by closing it, and can be opened again at once', async (t) => {
@@ -199,7 +199,7 @@ test('damage on disk makes a parked file start from nothing', async (t) => {
     t.is(again.extents.bytes, 0, name);
     await again.write(bytes, 0);
     again.size = bytes.length;
-    t.deepEqual(readFileSync(await again.finish()), bytes, name);
+    t.true(readFileSync(await again.finish()).equals(bytes), name);
   }
 });
 
@@ -369,7 +369,9 @@ test('a killed writer loses nothing it had checkpointed', async (t) => {
   const digest = digestOf(Buffer.from('never complete'));
   await using file = await new Spool(directory).open(digest);
   t.true(file.extents.prefix() >= last);
-  const buffer = Buffer.alloc(file.extents.prefix());
-  await file.read(buffer, 0);
-  t.true(buffer.every((byte, at) => byte === (at >> 12) % 251));
+  for (let block = 0; block < file.extents.prefix() / 4096; block += 1) {
+    const buffer = Buffer.alloc(4096);
+    await file.read(buffer, block * 4096);
+    t.true(buffer.equals(Buffer.alloc(4096, block % 251)));
+  }
 });
