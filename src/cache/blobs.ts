@@ -89,9 +89,10 @@ export class Blobs {
       return upstreamAnswer(begun.response, REFUSED, true);
     }
     const probe = probeOf(asking, digest);
-    if (begun.first) await membership.record(asking, source.identity, digest, probe);
+    if (begun.first && begun.kind !== 'stored') await membership.record(asking, source.identity, digest, probe);
     else if (!known && (await membership.prove(asking, digest, probe)).kind === 'refused')
       return this.#refusal(asking, digest);
+    if (begun.kind === 'stored') return this.get(asking, digest, ranges);
     if (begun.kind === 'uncached') return this.#uncached(asking, digest, ranges, source, begun);
     const handling: Handling = begun.first
       ? { cache: 'miss', why: 'first-time', stored: true }

@@ -197,9 +197,9 @@ export class Fill {
     this.#changes.announce();
   }
 
-  /** Stops fetching and keeps what is there. */
+  /** Stops fetching and keeps what is there; a blob that only has to be published still is. */
   park(reason: Error): void {
-    if (this.#state === 'running') this.#giveUp('parked', reason);
+    if (this.#state === 'running' && !this.#verified) this.#giveUp('parked', reason);
   }
 
   #broken(error: Error, next: Source | undefined, same: boolean): void {

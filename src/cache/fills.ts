@@ -11,6 +11,8 @@ import { lengthOf, type Opened, open, type Source } from './source.ts';
 /** What came of asking a source for a missing blob. */
 export type Begun =
   | { readonly kind: 'fill'; readonly fill: Fill }
+  /** The blob is in the store: an earlier life of the process had received it, and left only the publishing. */
+  | { readonly kind: 'stored' }
   /** The source's answer is no success. */
   | { readonly kind: 'refused'; readonly response: UpstreamResponse }
   /** Nothing can be kept: the size is not known, or the spool cannot be written, or somebody else is filling. */
@@ -61,6 +63,10 @@ export class Fills {
   async #begin(digest: Digest, source: Source): Promise<Begun> {
     let file = await this.#open(digest);
     let isKept = false;
+    if (file?.complete === true) {
+      if (await this.#commit(digest, file)) return { kind: 'stored' };
+      file = await this.#open(digest);
+    }
     try {
       let opened = await this.#ask(source, file);
       if (file !== undefined && isOutdated(file, opened)) {
@@ -116,11 +122,23 @@ export class Fills {
     return this.#spool.open(digest);
   }
 
-  /** Asks for the first missing byte and what follows; for the last byte when only the commit is missing. */
+  /** Asks for the first missing byte and what follows. */
   #ask(source: Source, file: SpoolFile | undefined): Promise<Opened> {
-    const kept = file?.extents.prefix() ?? 0;
-    const start = file?.complete === true ? Math.max(0, kept - 1) : kept;
-    return open(source, start, undefined, this.#abort.signal);
+    return open(source, file?.extents.prefix() ?? 0, undefined, this.#abort.signal);
+  }
+
+  /** Publishes a file that is whole already; `false` when its bytes are wrong, which are dropped. */
+  async #commit(digest: Digest, file: SpoolFile): Promise<boolean> {
+    try {
+      await this.#content.adoptBlob(digest, await file.finish());
+      return true;
+    } catch (error) {
+      publish('notice', { level: 'warn', message: `what was kept of ${digest} is of no use`, error });
+      await file.discard();
+      return false;
+    } finally {
+      await file.close();
+    }
   }
 
   /** Some upstreams tell a blob's length only when asked for nothing else. */

@@ -1,0 +1,135 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { stringify } from 'yaml';
+import { loadConfig } from '../../src/config/load.ts';
+import { type Layover, startLayover } from '../../src/main.ts';
+import { Client } from './client.ts';
+import type { ProfileName } from './upstream/profile.ts';
+import type { FakeUpstream } from './upstream/upstream.ts';
+
+/** The namespace under which a gateway in tests presents the registry that a profile plays. */
+export const NAMESPACE: Readonly<Record<ProfileName, string>> = {
+  hub: 'docker.io',
+  ghcr: 'ghcr.io',
+  quay: 'quay.io',
+  lscr: 'lscr.io',
+  k8s: 'registry.k8s.io',
+  gar: 'gcr.io',
+  mcr: 'mcr.microsoft.com',
+  basic: 'reg.example.com',
+};
+
+/** The host name that clients of a namespace speak to. */
+export function hostOf(namespace: string): string {
+  return namespace === 'docker.io' ? 'registry-1.docker.io' : namespace;
+}
+
+export interface GatewayOptions {
+  readonly upstreams: readonly FakeUpstream[];
+  /** Merged over the configuration, key by key at the top. */
+  readonly config?: Readonly<Record<string, unknown>>;
+  /** Merged over what a namespace's upstream needs. */
+  readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+}
+
+/** A real gateway in this process, in a directory of its own, in front of fake upstreams. */
+export class TestGateway implements AsyncDisposable {
+  readonly dir: string;
+  readonly #config: object;
+  #layover: Layover | undefined;
+  #client: Client | undefined;
+
+  private constructor(dir: string, config: object) {
+    this.dir = dir;
+    this.#config = config;
+  }
+
+  static async start(options: GatewayOptions): Promise<TestGateway> {
+    const dir = await mkdtemp(join(tmpdir(), 'layover-gateway-'));
+    const gateway = new TestGateway(dir, await configOf(dir, options));
+    await writeFile(join(dir, 'gateway.yaml'), stringify(gateway.#config));
+    await gateway.up();
+    return gateway;
+  }
+
+  /** Starts it again on the same directory; ports change. */
+  async up(): Promise<void> {
+    const config = await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir });
+    this.#layover = await startLayover(config, {});
+    const { port } = this.#layover.addresses.https;
+    const hosts = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
+    const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, { address: '127.0.0.1', port }]));
+    this.#client = new Client({ ca: this.#layover.root.certificatePem, connectTo, keepAlive: true });
+  }
+
+  async down(): Promise<void> {
+    this.#client?.[Symbol.dispose]();
+    await this.#layover?.close(0);
+  }
+
+  async restart(): Promise<void> {
+    await this.down();
+    await this.up();
+  }
+
+  /** Trusts the gateway's root, and finds every presented name at its TLS listener. */
+  get client(): Client {
+    if (this.#client === undefined) throw new Error('the gateway is not up');
+    return this.#client;
+  }
+
+  /** Origin of the plain listener: mirror and path doors. */
+  get own(): string {
+    return `http://127.0.0.1:${this.#layover?.addresses.http.port}`;
+  }
+
+  get admin(): string {
+    return `http://127.0.0.1:${this.#layover?.addresses.admin?.port}`;
+  }
+
+  get tlsPort(): number {
+    return this.#layover?.addresses.https.port ?? 0;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.down();
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
+
+async function configOf(dir: string, { upstreams, config, settings }: GatewayOptions): Promise<object> {
+  const entries: [string, object][] = [];
+  for (const upstream of upstreams) {
+    const namespace = NAMESPACE[upstream.profile];
+    entries.push([namespace, await upstreamConfig(dir, namespace, upstream, settings?.[namespace] ?? {})]);
+  }
+  return {
+    listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
+    names: ['gateway.lan', '127.0.0.1'],
+    certs: { dir: join(dir, 'certs') },
+    storage: { root: join(dir, 'data') },
+    log: { level: 'error', access: { file: join(dir, 'access.log') } },
+    ...config,
+    upstreams: Object.fromEntries(entries),
+  };
+}
+
+/** An upstream on loopback: its hosts have to be listed, since their addresses are private. */
+async function upstreamConfig(
+  dir: string,
+  namespace: string,
+  upstream: FakeUpstream,
+  settings: object,
+): Promise<object> {
+  const roles = upstream.roles.map((role) => upstream.authority(role));
+  const ca = join(dir, `${namespace}.pem`);
+  if (upstream.ca !== undefined) await writeFile(ca, upstream.ca);
+  return {
+    urls: [upstream.url()],
+    ...(upstream.ca !== undefined && { ca }),
+    tokenHosts: roles,
+    blobHosts: roles,
+    ...settings,
+  };
+}
