@@ -34,8 +34,15 @@ export class Resolver {
   readonly #dns = new dns.Resolver({ timeout: 2_000, tries: 2 });
   readonly #known = new Map<string, Entry>();
   readonly #flights = new Map<string, Promise<readonly Address[]>>();
+  readonly #now: () => number;
 
-  constructor(servers: readonly string[], pins: Readonly<Record<string, readonly string[]>>) {
+  /** `now` is a monotonic clock in milliseconds. */
+  constructor(
+    servers: readonly string[],
+    pins: Readonly<Record<string, readonly string[]>>,
+    now: () => number = () => performance.now(),
+  ) {
+    this.#now = now;
     if (servers.length > 0) this.#dns.setServers(servers);
     this.#pins = new Map(
       Object.entries(pins).map(([name, addresses]) => [name.toLowerCase(), addresses.map(asAddress)]),
@@ -52,7 +59,7 @@ export class Resolver {
     if (!isHostName(name)) throw Object.assign(new Error(`not a host name: ${name}`), { code: 'ENOTFOUND' });
     const entry = this.#known.get(name);
     if (entry === undefined) return this.#ask(name);
-    if (entry.freshUntil > performance.now()) return entry.addresses;
+    if (entry.freshUntil > this.#now()) return entry.addresses;
     return Promise.race([this.#ask(name), sleep(PATIENCE, entry.addresses, { ref: false })]);
   }
 
@@ -92,7 +99,7 @@ export class Resolver {
 
   #keep(name: string, addresses: readonly Address[], life: number): readonly Address[] {
     this.#known.delete(name);
-    this.#known.set(name, { addresses, freshUntil: performance.now() + life });
+    this.#known.set(name, { addresses, freshUntil: this.#now() + life });
     for (const oldest of this.#known.keys()) {
       if (this.#known.size <= LIMIT) break;
       this.#known.delete(oldest);

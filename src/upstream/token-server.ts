@@ -38,7 +38,7 @@ export class TokenServer {
   }
 
   /** Any answer below 500 but 408 and 429; throws UpstreamError for the rest. */
-  ask(exchange: TokenExchange): Promise<TokenAnswer> {
+  async ask(exchange: TokenExchange): Promise<TokenAnswer> {
     const breaker = this.#breakerOf(exchange.url.origin);
     const admitted = (): boolean => breaker?.admits() ?? true;
     if (!admitted()) throw new UpstreamError('unreachable', `${exchange.url.host} cannot be reached`);

@@ -36,17 +36,24 @@ export class Tokens {
   readonly #tokens = new Map<string, Entry>();
   readonly #flights = new Map<string, Promise<string | undefined>>();
   readonly #closed: AbortSignal;
+  readonly #now: () => number;
 
-  constructor(ask: (request: TokenRequest, signal: AbortSignal) => Promise<TokenAnswer>, closed: AbortSignal) {
+  /** `now` is a monotonic clock in milliseconds. */
+  constructor(
+    ask: (request: TokenRequest, signal: AbortSignal) => Promise<TokenAnswer>,
+    closed: AbortSignal,
+    now: () => number = () => performance.now(),
+  ) {
     this.#ask = ask;
     this.#closed = closed;
+    this.#now = now;
   }
 
   /** A token, or `undefined` when the token server refuses one. Throws UpstreamError. */
   async get(request: TokenRequest, signal: AbortSignal): Promise<Token | undefined> {
     const key = keyOf(request);
     const entry = this.#tokens.get(key);
-    if (entry !== undefined && entry.until > performance.now()) return { value: entry.value, fresh: false };
+    if (entry !== undefined && entry.until > this.#now()) return { value: entry.value, fresh: false };
     const value = await unlessAborted(this.#flights.get(key) ?? this.#fly(key, request), signal);
     return value === undefined ? undefined : { value, fresh: true };
   }
@@ -65,7 +72,7 @@ export class Tokens {
   }
 
   async #fetch(key: string, request: TokenRequest): Promise<string | undefined> {
-    const asked = performance.now();
+    const asked = this.#now();
     const answer = await this.#ask(request, this.#closed);
     if (answer.status >= 300) return undefined;
     const { value, life } = readToken(answer.bytes, request.realm);

@@ -56,7 +56,9 @@ export class Upstream implements AsyncDisposable {
       name,
       options.urls.map((url) => ({ url, breaker: this.#guard(url, network) })),
     );
-    for (const host of options.tokenHosts) this.#guard(new URL(`https://${host}`), network);
+    for (const host of options.tokenHosts) {
+      for (const scheme of ['https', 'http']) this.#guard(new URL(`${scheme}://${host}`), network);
+    }
     this.#coolDown = new CoolDown(name);
     this.#wire = new Wire({ name, ca, network, watch: breakerOf });
     this.#tokenServer = new TokenServer(name, this.#wire, breakerOf);

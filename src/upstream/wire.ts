@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { Agent, type buildConnector, type Dispatcher, request as send } from 'undici';
+import { Agent, type buildConnector, type Dispatcher, errors, request as send } from 'undici';
 import { publish, type UpstreamRequestEvent } from '../events.ts';
 import { UpstreamError } from './contract.ts';
 import { type Network, reasonOf } from './network.ts';
@@ -176,7 +176,7 @@ export function discard(answer: Answer): void {
 
 function asAnswer(url: URL, response: Dispatcher.ResponseData): Answer {
   // A body may be destroyed before anyone listens; that is no reason to end the process.
-  response.body.on('error', () => {});
+  response.body.on('error', scrub);
   const headers: Record<string, string> = {};
   for (const [name, value] of Object.entries(response.headers)) {
     if (value !== undefined) headers[name] = Array.isArray(value) ? value.join(', ') : value;
@@ -189,19 +189,23 @@ function headTimeout(url: URL, limit: number): UpstreamError {
   return new UpstreamError('unreachable', `${url.host} did not answer within ${limit / 1_000} s`);
 }
 
-/** Codes of undici and of its parser for what a second try will not mend. */
-const BROKEN = /^(?:HPE_|UND_ERR_(?:HEADERS_OVERFLOW|INVALID_ARG|NOT_SUPPORTED|REQ_CONTENT_LENGTH))/;
+/** Codes of undici for what a second try will not mend. */
+const BROKEN = /^UND_ERR_(?:HEADERS_OVERFLOW|INVALID_ARG|NOT_SUPPORTED|RES_CONTENT_LENGTH_MISMATCH)$/;
 
 function asFailure(error: unknown, url: URL): UpstreamError {
   if (error instanceof UpstreamError) return error;
+  scrub(error);
   const reason = reasonOf(error);
-  if (BROKEN.test(reason)) {
-    // The parser's error holds the bytes it choked on, which may be a token.
-    const cause = new Error(error instanceof Error ? error.message : reason);
-    return new UpstreamError('protocol', `${url.host} does not speak HTTP: ${reason}`, { cause });
+  if (error instanceof errors.HTTPParserError || BROKEN.test(reason)) {
+    return new UpstreamError('protocol', `${url.host} does not speak HTTP: ${reason}`, { cause: error });
   }
   const message = `${url.host} closed the connection before it answered: ${reason}`;
   return new UpstreamError('unreachable', message, { cause: error, transient: true });
+}
+
+/** The parser's error holds the bytes it choked on, which may be a token. */
+function scrub(error: unknown): void {
+  if (error instanceof errors.HTTPParserError) Object.assign(error, { data: '' });
 }
 
 function originOf({ protocol, hostname, port }: buildConnector.Options): string {
