@@ -15,6 +15,7 @@ import { Membership } from './cache/membership.ts';
 import { SmallObjects } from './cache/small-objects.ts';
 import type { Config, UpstreamConfig } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
+import { publish } from './events.ts';
 import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
 import { matchesPattern } from './oci/name.ts';
 import { createEndpoints } from './registry/endpoints.ts';
@@ -59,10 +60,11 @@ export async function startLayover(config: Config, env: NodeJS.ProcessEnv): Prom
     proxy: proxyFromEnvironment(env),
     isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
   });
-  const upstreams = await openUpstreams(config, network);
+  const authorities = await readAuthorities(config);
+  const upstreams = await openUpstreams(config, authorities, network);
   const rooms = furnish(config, layout, upstreams);
   let isReady = false;
-  const gateway = openGateway(config, { root, network, telemetry, rooms, isReady: () => isReady });
+  const gateway = openGateway(config, { root, network, authorities, telemetry, rooms, isReady: () => isReady });
   const close = async (drain: number): Promise<void> => {
     isReady = false;
     await gateway.close(drain);
@@ -89,10 +91,24 @@ export function openConfiguredRoot({ certs, names, upstreams }: Config): Promise
   return openRoot({ dir: certs.dir, permittedDns: [...new Set(dns)], permittedIps: names.filter(isAddress) });
 }
 
-async function openUpstreams(config: Config, network: Network): Promise<Map<string, Upstream>> {
+/** PEM certificates trusted for an upstream beside the system's, by its namespace. */
+async function readAuthorities({ upstreams }: Config): Promise<ReadonlyMap<string, string>> {
+  const authorities = new Map<string, string>();
+  for (const { name, ca } of Object.values(upstreams)) {
+    if (ca !== undefined) authorities.set(name, await readFile(ca, 'utf8'));
+  }
+  return authorities;
+}
+
+async function openUpstreams(
+  config: Config,
+  authorities: ReadonlyMap<string, string>,
+  network: Network,
+): Promise<Map<string, Upstream>> {
   const upstreams = new Map<string, Upstream>();
   for (const upstream of Object.values(config.upstreams)) {
-    const { name, hosts, urls, ca, credentials, tokenHosts, blobHosts } = upstream;
+    const { name, hosts, urls, credentials, tokenHosts, blobHosts } = upstream;
+    const ca = authorities.get(name);
     const account = credentials && {
       username: credentials.username,
       password: (await readFile(credentials.passwordFile, 'utf8')).trim(),
@@ -103,7 +119,7 @@ async function openUpstreams(config: Config, network: Network): Promise<Map<stri
       urls,
       tokenHosts,
       blobHosts,
-      ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
+      ...(ca !== undefined && { ca }),
       ...(account && { credentials: account }),
     };
     upstreams.set(name, new Upstream(options, network));
@@ -145,13 +161,19 @@ function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, 
 interface Doors {
   readonly root: Root;
   readonly network: Network;
+  readonly authorities: ReadonlyMap<string, string>;
   readonly telemetry: Telemetry;
   readonly rooms: Rooms;
   readonly isReady: () => boolean;
 }
 
-function openGateway(config: Config, { root, network, telemetry, rooms, isReady }: Doors): Gateway {
+function openGateway(config: Config, { root, network, authorities, telemetry, rooms, isReady }: Doors): Gateway {
   const presented = presentedHosts(config);
+  for (const host of presented.keys()) {
+    if (root.covers(host)) continue;
+    const message = `the root CA does not vouch for ${host}: clients cannot reach it here until ca.crt is made anew`;
+    publish('notice', { level: 'warn', message });
+  }
   const leaves = createLeaves(root, { own: [...config.names, 'localhost'], presented: (name) => presented.has(name) });
   const agents = new Map<string, ReturnType<Network['agent']>>();
   const gateway = createGateway({
@@ -164,7 +186,8 @@ function openGateway(config: Config, { root, network, telemetry, rooms, isReady 
     via: VIA.split(' ')[1] ?? VIA,
     agent: (upstream, base) => {
       const key = `${upstream} ${base.origin}`;
-      const agent = agents.get(key) ?? network.agent({ secure: base.protocol === 'https:' });
+      const agent =
+        agents.get(key) ?? network.agent({ secure: base.protocol === 'https:', ca: authorities.get(upstream) });
       agents.set(key, agent);
       return agent;
     },

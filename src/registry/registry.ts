@@ -27,6 +27,8 @@ export async function admit(
   repository: Repository,
   probe: Probe,
 ): Promise<Asking> {
+  if (repository.root === 'hosted')
+    throw new RegistryError('NAME_UNKNOWN', `nothing was pushed to ${repository.name} yet`);
   const { caller, door, headers, origin, signal } = exchange;
   const asking = {
     repository,
