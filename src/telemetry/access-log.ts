@@ -37,7 +37,7 @@ export function jsonLine(request: RequestEvent, now: Date): string {
     door: request.door,
     method: request.method,
     host: request.host,
-    path: request.path,
+    path: pathOf(request),
     upstream: request.upstream,
     repository: request.repository,
     reference: request.reference,
@@ -50,12 +50,15 @@ export function jsonLine(request: RequestEvent, now: Date): string {
     total: tenths(request.total),
     upstreamTime: tenths(request.upstreamTime),
     userAgent: request.userAgent,
-    referer: request.referer,
+    referer: redact(request.referer),
     aborted: request.aborted,
     error: request.error === undefined ? undefined : redact(request.error),
   });
   return `${line}\n`;
 }
+
+/** A target in absolute form may carry a user and password. */
+const pathOf = ({ path }: RequestEvent): string => (path.startsWith('/') ? path : redact(path));
 
 const tenths = (milliseconds: number): number => Math.round(milliseconds * 10) / 10;
 
@@ -75,10 +78,10 @@ const CACHE_STATUS: Readonly<Record<CacheResult, string>> = {
  * subpath:<upstream> $upstream_cache_status`. The bytes are those of the body.
  */
 export function nginxLine(request: RequestEvent, now: Date): string {
-  const target = `${request.method} ${request.path} HTTP/${request.httpVersion}`;
+  const target = `${request.method} ${pathOf(request)} HTTP/${request.httpVersion}`;
   return (
     `${bare(request.client)} "${localTime(now)}" ${bare(request.host)} "${quoted(target)}" ${request.status} ` +
-    `${request.bytes} "${quoted(request.referer)}" "${quoted(request.userAgent)}" ` +
+    `${request.bytes} "${quoted(redact(request.referer))}" "${quoted(request.userAgent)}" ` +
     `subpath:${bare(request.upstream ?? '')} ${CACHE_STATUS[request.cache]}\n`
   );
 }

@@ -13,8 +13,9 @@ const KINDS = new Set([
   'tags',
   'referrers',
   'pass',
-  'ca',
-  'unknown',
+  'page',
+  'redirect',
+  'unrouted',
 ]);
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 

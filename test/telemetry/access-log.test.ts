@@ -49,6 +49,14 @@ test('an internal error is logged without the secrets of the URL it names', (t) 
   t.is(logged.error, 'GET https://***@cdn.test/blob?*** failed, sent Bearer ***');
 });
 
+test('passwords and tokens in the target or the referrer are in neither format', (t) => {
+  const request = requestEvent({ path: 'http://u:s3cret@a.test/v2/', referer: 'https://b.test/x?token=s3cret' });
+  for (const line of [jsonLine(request, NOON), nginxLine(request, NOON)]) {
+    t.notRegex(line, /s3cret/);
+    t.regex(line, /a\.test\/v2\/.*b\.test\/x/);
+  }
+});
+
 test('the nginx format keeps the fields and their order', (t) => {
   const line = nginxLine(requestEvent({ referer: 'https://a.test/' }), NOON).replace(/[+-]\d{4}"/, '+0000"');
   t.is(
@@ -86,7 +94,7 @@ test('no client can forge a line or a field, in either format', (t) => {
       t.regex(nginx, /^\S+ "[^"]+" \S+ "[^"]*" 200 1024 "-" "[^"]*" subpath:docker\.io HIT\n$/);
       const json = jsonLine(request, NOON);
       t.is(json.indexOf('\n'), json.length - 1);
-      t.is(JSON.parse(json).path, path);
+      t.is(JSON.parse(json).host, host);
     }),
   );
 });
