@@ -18,7 +18,7 @@ import { assertKey } from './key.ts';
 import { OpenFile } from './open-file.ts';
 
 /** How often an operation starts over when its directories are removed under it. */
-const ATTEMPTS = 5;
+const ATTEMPTS = 20;
 const MAX_SETTLED = 10_000;
 
 /**

@@ -43,6 +43,15 @@ test('what a crashed process left is swept once it is old', async (t) => {
   t.deepEqual(readdirSync(join(root, '.tmp')), ['new.tmp']);
 });
 
+test('no two puts have the same time, so that an inode used again is no danger', async (t) => {
+  const root = directoryOf(t);
+  const backend = new FileBackend(root);
+  const keys = Array.from({ length: 50 }, (_, index) => `k${index}`);
+  await Promise.all(keys.map((key) => backend.put(key, Buffer.from('x'))));
+  const times = new Set(keys.map((key) => statSync(join(root, key), { bigint: true }).mtimeNs));
+  t.is(times.size, 50);
+});
+
 test('the adopted file is the spooled one, not a copy, on one file system', async (t) => {
   const directory = directoryOf(t);
   const backend = new FileBackend(join(directory, 'root'));
@@ -92,7 +101,7 @@ test('writes succeed while somebody removes the directory again and again', asyn
   const remover = (async () => {
     while (removing) {
       await rm(root, { recursive: true, force: true }).catch(() => {});
-      await new Promise((resolve) => setTimeout(resolve, 5));
+      await new Promise((resolve) => setTimeout(resolve, 25));
     }
   })();
   for (let round = 0; round < 60; round += 1) await backend.put(`a/${round}/c`, Buffer.from('x'));

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { readdirSync, readFileSync, utimesSync, writeFileSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { rm, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { FileClaims } from '../../src/store/file-claims.ts';
 import { claimsConformance, QUICK } from './claims-conformance.ts';
 import { directoryOf } from './directory.ts';
 
-claimsConformance('file', (t) => new FileClaims(join(directoryOf(t), 'claims'), QUICK));
+claimsConformance('file', (t, times) => new FileClaims(join(directoryOf(t), 'claims'), times));
 
 interface Contender {
   readonly process: ChildProcess;
@@ -105,9 +105,23 @@ test('a take-over that was killed half-way is finished by another process', asyn
   t.is(readdirSync(directory).length, 1);
 });
 
+test('those who come at any moment of a take-over do not undo it', async (t) => {
+  for (let round = 0; round < 15; round += 1) {
+    const directory = directoryOf(t);
+    await claimOf(directory, {});
+    const got = await Promise.all(
+      Array.from({ length: 40 }, async (_, turn) => {
+        for (let wait = 0; wait < turn; wait += 1) await stat(directory);
+        return new FileClaims(directory).acquire('a');
+      }),
+    );
+    t.is(got.filter((claim) => claim !== undefined).length, 1);
+  }
+});
+
 test('removing the directory takes every claim away, and new ones are made', async (t) => {
   const directory = join(directoryOf(t), 'claims');
-  const claims = new FileClaims(directory, QUICK);
+  const claims = new FileClaims(directory, { heartbeat: QUICK.heartbeat });
   const claim = await claims.acquire('a');
   await rm(directory, { recursive: true });
   await sleep(QUICK.heartbeat * 2);

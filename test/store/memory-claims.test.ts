@@ -1,4 +1,4 @@
 import { MemoryClaims } from '../../src/store/memory-claims.ts';
-import { claimsConformance, QUICK } from './claims-conformance.ts';
+import { claimsConformance } from './claims-conformance.ts';
 
-claimsConformance('memory', () => new MemoryClaims(QUICK));
+claimsConformance('memory', (_, times) => new MemoryClaims(times));
