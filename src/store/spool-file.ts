@@ -193,7 +193,10 @@ export class SpoolFile implements AsyncDisposable {
 
   /** Parks the object as of the last checkpoint, which the caller makes. */
   close(): Promise<void> {
-    this.#closing ??= this.#close();
+    this.#closing ??= this.#saving
+      .catch(ignore)
+      .then(() => this.#turns.run(() => this.#file.close()))
+      .then(this.#onGone);
     return this.#closing;
   }
 
@@ -204,12 +207,6 @@ export class SpoolFile implements AsyncDisposable {
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
-  }
-
-  async #close(): Promise<void> {
-    await this.#saving.catch(ignore);
-    await this.#turns.run(() => this.#file.close());
-    this.#onGone();
   }
 
   async #fill(gap: ByteRange, bytes: Uint8Array): Promise<void> {
