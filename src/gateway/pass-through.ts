@@ -57,11 +57,13 @@ export function createPassThrough(options: PassThroughOptions): PassThrough {
 
   return async (request, response, target, authorization) => {
     const started = performance.now();
+    // The proxy notices a client's going only from here on.
+    if (response.destroyed) throw new RegistryError('UNAVAILABLE', 'the client went away');
+    if (expectsContinue(request)) response.writeContinue();
     request.headers = requestHeaders(request, options.via, target.api, authorization) as IncomingMessage['headers'];
     request.url = target.path;
     const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
     waiting.set(response, { resolve, reject });
-    if (expectsContinue(request)) response.writeContinue();
     proxy.web(request, response, { target: target.base, agent: options.agent(target.upstream, target.base) }, reject);
     const answer = await promise.catch((error: unknown) => {
       throw failure(error);

@@ -51,11 +51,11 @@ async function serve(
       target: request.url ?? '',
     });
     trace.target = target;
-    const reply = await replyTo(options, target, head, request, response, trace.signal);
+    const reply = await replyTo(options, target, head, request, response, trace);
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
   } catch (error) {
-    if (trace.signal.aborted) return;
+    if (trace.abandoned) return;
     trace.failed(error);
     if (response.headersSent) return cutShort(response);
     const reply = errorReply(error, request);
@@ -75,7 +75,7 @@ async function replyTo(
   head: RequestHead,
   request: IncomingMessage,
   response: ServerResponse,
-  signal: AbortSignal,
+  trace: Trace,
 ): Promise<Reply> {
   switch (target.kind) {
     case 'page':
@@ -95,7 +95,9 @@ async function replyTo(
         caller: await callerOf(options, target, head),
         headers: head.fields,
         body: target.route.kind === 'token' ? await readBody(request, response) : NO_BYTES,
-        signal,
+        get signal() {
+          return trace.signal;
+        },
       });
   }
 }

@@ -21,7 +21,8 @@ export class Trace implements Answering {
   readonly #head: Pick<RequestEvent, 'host' | 'httpVersion' | 'userAgent' | 'referer'>;
   readonly #response: ServerResponse;
   readonly #client: string;
-  readonly #gone = new AbortController();
+  #gone: AbortController | undefined;
+  #over = false;
   #firstByte: number | undefined;
   #error: string | undefined;
 
@@ -39,7 +40,15 @@ export class Trace implements Answering {
 
   /** Aborted when the client goes away before its answer is complete. */
   get signal(): AbortSignal {
+    // Made on demand: an answer from memory needs none, and a controller costs as much as the rest of this object.
+    this.#gone ??= new AbortController();
+    if (this.abandoned) this.#gone.abort();
     return this.#gone.signal;
+  }
+
+  /** The client went away before its answer was complete. */
+  get abandoned(): boolean {
+    return this.#over && !this.#response.writableFinished;
   }
 
   begun(): void {
@@ -57,12 +66,12 @@ export class Trace implements Answering {
   }
 
   #close(): void {
-    const complete = this.#response.writableFinished;
-    if (!complete) this.#gone.abort();
-    publish('request', this.#event(!complete && this.#error === undefined));
+    this.#over = true;
+    if (this.abandoned) this.#gone?.abort();
+    publish('request', this.#event());
   }
 
-  #event(aborted: boolean): RequestEvent {
+  #event(): RequestEvent {
     const total = this.#elapsed();
     return {
       id: this.#id,
@@ -79,7 +88,7 @@ export class Trace implements Answering {
       firstByte: this.#firstByte ?? total,
       total,
       upstreamTime: this.outcome?.upstreamTime ?? 0,
-      aborted,
+      aborted: this.abandoned && this.#error === undefined,
       ...(this.#error !== undefined && { error: this.#error }),
     };
   }

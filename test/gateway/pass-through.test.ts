@@ -353,20 +353,21 @@ test('an upstream cut in mid-body ends the client’s connection with bytes miss
 });
 
 test('a client that gives up its upload takes the upstream’s request with it', async (t) => {
+  const begun = Promise.withResolvers<void>();
   const cut = Promise.withResolvers<boolean>();
   const port = await listening(
     t,
     createServer((request) => {
       request.on('error', () => undefined);
       request.on('close', () => cut.resolve(!request.complete));
-      request.resume();
+      request.on('data', () => begun.resolve());
     }),
   );
   const running = await startTo(t, `http://127.0.0.1:${port}`);
   const socket = dial(running, 'tls');
   const head = 'PATCH /v2/a/blobs/uploads/1 HTTP/1.1\r\nHost: registry.example\r\nTransfer-Encoding: chunked\r\n';
   socket.write(`${head}User-Agent: ${running.agent}\r\n\r\n4\r\nsome\r\n`);
-  await new Promise((resolve) => setTimeout(resolve, 100));
+  await begun.promise;
   socket.destroy();
   t.true(await cut.promise);
   await until(() => running.events.length > 0);

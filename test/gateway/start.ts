@@ -177,9 +177,9 @@ export function readAll(socket: Socket): Promise<Raw> {
   });
 }
 
-/** Waits until `condition` holds, at most two seconds. */
+/** Waits until `condition` holds, at most ten seconds. */
 export async function until(condition: () => boolean): Promise<void> {
-  const deadline = Date.now() + 2_000;
+  const deadline = Date.now() + 10_000;
   while (!condition()) {
     if (Date.now() > deadline) throw new Error('it did not come to pass in time');
     await new Promise((resolve) => setTimeout(resolve, 5));

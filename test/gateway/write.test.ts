@@ -228,3 +228,20 @@ test('a slow client gets everything', async (t) => {
   }
   t.true(length > large.length && length < large.length + 1_000);
 });
+
+test('a client that takes nothing for too long is cut off, however much is left', async (t) => {
+  const endless = { kind: 'source', source: sourceOf(Buffer.alloc(0)), range: { start: 0, end: 1e12 } } as const;
+  const source = { ...endless.source, read: async (buffer: Uint8Array) => buffer.length, disposed: false };
+  source[Symbol.asyncDispose] = async () => {
+    source.disposed = true;
+  };
+  const reply: Reply = { status: 200, headers: {}, body: { ...endless, source }, outcome: HIT };
+  const running = await start(t, { endpoints: async () => reply });
+  running.gateway.tlsServer.timeout = 700;
+  const socket = dial(running, 'tls');
+  socket.on('error', () => undefined);
+  t.teardown(() => socket.destroy());
+  socket.pause();
+  socket.write(requestLine(BLOB));
+  await t.notThrowsAsync(until(() => source.disposed));
+});
