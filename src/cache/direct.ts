@@ -3,8 +3,8 @@ import { publish } from '../events.ts';
 import { algorithmOf, type Digest, Digester } from '../oci/digest.ts';
 import { UpstreamError } from '../upstream/contract.ts';
 import { SourceRefused } from './fetcher.ts';
-import { HELD_BACK, WRONG_BYTES } from './fill.ts';
 import { type Opened, open, type Source } from './source.ts';
+import { HELD_BACK, wrongBytes } from './verification.ts';
 
 const ATTEMPTS = 3;
 
@@ -81,7 +81,7 @@ export class Direct implements AsyncDisposable {
     const parts: Uint8Array[] = [];
     while (this.#position < this.#size) parts.push(await this.#next(this.#size - this.#position));
     if (this.#digester !== undefined && this.#digester.digest() !== this.#digest) {
-      throw new UpstreamError('protocol', WRONG_BYTES);
+      throw wrongBytes();
     }
     return { start, bytes: Buffer.concat(parts) };
   }

@@ -9,20 +9,17 @@ import { Downloads } from './downloads.ts';
 import { SpoolFailed } from './fetcher.ts';
 import type { Opened, Source } from './source.ts';
 import { Sources } from './sources.ts';
+import { HELD_BACK, wrongBytes } from './verification.ts';
 
-/** The end of a body that is held back until its digest is known (bytes). */
-export const HELD_BACK = 64 << 10;
 const CHECKPOINT_EVERY = 4 << 20;
-export const WRONG_BYTES = 'the upstream sent bytes that are not what their digest says';
 
 export type FillState = 'running' | 'committed' | 'parked' | 'detached';
 
-/** Where a fill's bytes are kept. */
+/** Where a fill's bytes are kept: publishes a finished file, begins anew with an empty one, is told of every progress. */
 export interface Keeper {
-  /** Publishes a finished file as a blob. */
   commit(file: SpoolFile): Promise<void>;
-  /** Drops what a file has and begins an empty one. */
   renew(file: SpoolFile): Promise<SpoolFile>;
+  progress(): void;
 }
 
 /**
@@ -33,15 +30,13 @@ export class Fill {
   readonly digest: Digest;
   /** Bytes. */
   readonly size: number;
-  /** Resolves when nothing more will be fetched. */
-  readonly ended: Promise<FillState>;
   /** Where readers with rights of their own leave their sources. */
   readonly sources = new Sources();
   readonly #keeper: Keeper;
   #file: SpoolFile;
   #downloads: Downloads;
   readonly #changes = new Changes();
-  readonly #end: (state: FillState) => void;
+  readonly #over = Promise.withResolvers<void>();
   #state: FillState = 'running';
   #failure: Error | undefined;
   #verified = false;
@@ -57,14 +52,16 @@ export class Fill {
     this.#file = file;
     this.#keeper = keeper;
     this.#resumed = file.extents.bytes > 0;
-    const { promise, resolve } = Promise.withResolvers<FillState>();
-    this.ended = promise;
-    this.#end = resolve;
     this.#downloads = this.#newDownloads(file);
   }
 
   get state(): FillState {
     return this.#state;
+  }
+
+  /** Resolves when nothing more will be fetched. */
+  get ended(): Promise<void> {
+    return this.#over.promise;
   }
 
   get generation(): number {
@@ -80,7 +77,9 @@ export class Fill {
 
   /** Whether a reader that begins at `position` would wait long for the running downloads to get there. */
   isFar(position: number): boolean {
-    return this.#state === 'running' && this.#presentEnd(position) === position && !this.#downloads.reaches(position);
+    return (
+      this.#state === 'running' && this.#file.extents.endOf(position) === position && !this.#downloads.reaches(position)
+    );
   }
 
   /** Whether every byte of the range is in the spool. */
@@ -108,10 +107,8 @@ export class Fill {
     for (;;) {
       signal.throwIfAborted();
       const generation = this.#generation;
-      const readable = Math.min(
-        this.#presentEnd(position),
-        this.#verified || unverified ? this.size : this.size - HELD_BACK,
-      );
+      const released = this.#verified || unverified ? this.size : this.size - HELD_BACK;
+      const readable = Math.min(this.#file.extents.endOf(position), released);
       if (readable > position) {
         const read = await this.#file.read(buffer.subarray(0, Math.min(buffer.length, readable - position)), position);
         if (read > 0 && generation === this.#generation) return read;
@@ -132,22 +129,20 @@ export class Fill {
     }
   }
 
-  /** The end of the run of present bytes that holds `position`, or `position` itself. */
-  #presentEnd(position: number): number {
-    const extent = this.#file.extents.next(position);
-    return extent !== undefined && extent.start <= position ? extent.end : position;
-  }
-
   #newDownloads(file: SpoolFile): Downloads {
     return new Downloads(this.size, file, this.sources, {
       written: () => this.#written(),
       complete: (last) => this.#complete(last).catch((error: Error) => this.#detach(error)),
-      broken: (error, next, same) => this.#broken(error, next, same),
+      broken: (error, next, same) => {
+        if (next === undefined) this.#giveUp('parked', error);
+        else this.#tell(same ? 'resumed' : 'switched', error.message);
+      },
       storageFailed: (error) => this.#detach(error),
     });
   }
 
   #written(): void {
+    this.#keeper.progress();
     const prefix = this.#file.extents.prefix();
     if (prefix - this.#checkpointed >= CHECKPOINT_EVERY) {
       this.#checkpointed = prefix;
@@ -157,9 +152,9 @@ export class Fill {
   }
 
   #checkpoint(): void {
-    this.#file.checkpoint().catch((error: unknown) => {
+    const failed = (error: unknown) =>
       publish('notice', { level: 'warn', message: `cannot record the progress of ${this.digest}`, error });
-    });
+    this.#file.checkpoint().catch(failed);
   }
 
   async #complete(last: Source | undefined): Promise<void> {
@@ -181,16 +176,13 @@ export class Fill {
     publish('notice', {
       level: 'error',
       message: `received bytes that are not ${this.digest}: nothing of them is kept`,
-      fields: {
-        upstream: blamed?.upstream.name ?? '',
-        repository: blamed === undefined ? '' : namespaced(blamed.repository),
-      },
+      fields: originOf(blamed),
     });
     this.#generation++;
     this.#file = await this.#keeper.renew(this.#file);
     this.#resumed = false;
     this.#checkpointed = 0;
-    if (this.sources.best === undefined) return this.#giveUp('failed', new UpstreamError('protocol', WRONG_BYTES));
+    if (this.sources.best === undefined) return this.#giveUp('failed', wrongBytes());
     this.#tell('switched', 'digest');
     this.#downloads = this.#newDownloads(this.#file);
     this.#downloads.advance();
@@ -200,11 +192,6 @@ export class Fill {
   /** Stops fetching and keeps what is there; a blob that only has to be published still is. */
   park(reason: Error): void {
     if (this.#state === 'running' && !this.#verified) this.#giveUp('parked', reason);
-  }
-
-  #broken(error: Error, next: Source | undefined, same: boolean): void {
-    if (next === undefined) this.#giveUp('parked', error);
-    else this.#tell(same ? 'resumed' : 'switched', error.message);
   }
 
   /** Keeps what is there for whoever comes next. */
@@ -231,12 +218,12 @@ export class Fill {
     this.#state = state;
     this.#downloads.stop(this.#failure ?? new UpstreamError('unreachable', 'the fill is over'));
     this.#changes.announce();
-    this.#end(state);
+    this.#over.resolve();
     this.#closeWhenUnused();
   }
 
+  /** A parked file is wanted by whoever resumes it, and its readers have failed: it does not wait for them. */
   #closeWhenUnused(): void {
-    // A parked file is wanted by whoever resumes it; its readers have failed.
     if (this.#state === 'running' || (this.#readers > 0 && this.#state !== 'parked')) return;
     this.#file
       .close()
@@ -244,14 +231,19 @@ export class Fill {
   }
 
   #tell(phase: FillEvent['phase'], reason?: string): void {
-    const source = this.sources.best;
     publish('fill', {
       digest: this.digest,
-      repository: source === undefined ? '' : namespaced(source.repository),
-      upstream: source?.upstream.name ?? '',
+      ...originOf(this.sources.best),
       phase,
       bytes: this.#file.extents.bytes,
       ...(reason !== undefined && { reason }),
     });
   }
+}
+
+function originOf(source: Source | undefined): { readonly upstream: string; readonly repository: string } {
+  return {
+    upstream: source?.upstream.name ?? '',
+    repository: source === undefined ? '' : namespaced(source.repository),
+  };
 }

@@ -1,6 +1,6 @@
 import { publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Claims } from '../store/claim.ts';
+import type { Claim, Claims } from '../store/claim.ts';
 import type { Content } from '../store/content.ts';
 import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
@@ -61,40 +61,39 @@ export class Fills {
   }
 
   async #begin(digest: Digest, source: Source): Promise<Begun> {
-    let file = await this.#open(digest);
-    let isKept = false;
-    if (file?.complete === true) {
-      if (await this.#commit(digest, file)) return { kind: 'stored' };
-      file = await this.#open(digest);
-    }
+    const place = await this.#takePlace(digest);
+    if (place === undefined) return this.#beginUncached(source);
+    let isTaken = false;
     try {
-      let opened = await this.#ask(source, file);
-      if (file !== undefined && isOutdated(file, opened)) {
-        opened.response.body.destroy();
-        file = await this.#renew(digest, file);
-        opened = await this.#ask(source, file);
-      }
-      const begun = await this.#beginWith(digest, source, file, opened);
-      isKept = begun.kind === 'fill';
+      if (place.file.complete && (await this.#publish(digest, place.file))) return { kind: 'stored' };
+      const begun = await this.#beginIn(place, digest, source);
+      isTaken = begun.kind === 'fill';
       return begun;
     } finally {
-      if (!isKept) await file?.close();
+      if (!isTaken) await leave(place);
     }
   }
 
-  async #beginWith(digest: Digest, source: Source, file: SpoolFile | undefined, opened: Opened): Promise<Begun> {
-    const { status } = opened.response;
-    if (status !== 200 && status !== 206) return { kind: 'refused', response: opened.response };
+  async #beginUncached(source: Source): Promise<Begun> {
+    const opened = await open(source, 0, undefined, this.#abort.signal);
+    if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
+    return { kind: 'uncached', opened, size: opened.size ?? (await this.#askSize(source)) };
+  }
+
+  async #beginIn(place: Place, digest: Digest, source: Source): Promise<Begun> {
+    const opened = await this.#ask(place, digest, source);
+    if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
     const size = opened.size ?? (await this.#askSize(source));
-    if (file === undefined || size === undefined) return { kind: 'uncached', opened, size };
-    const claim = await this.#claims.acquire(`fills/${digest.replace(':', '-')}`);
-    if (claim === undefined) return { kind: 'uncached', opened, size };
+    if (size === undefined) return { kind: 'uncached', opened, size };
+    const { claim, file } = place;
     file.size = size;
     const fill = new Fill(digest, size, file, {
       commit: async (finished) => this.#content.adoptBlob(digest, await finished.finish()),
       renew: (wrong) => this.#renew(digest, wrong),
+      progress: () => claim.progress(),
     });
     this.#fills.set(digest, fill);
+    claim.lost.addEventListener('abort', () => fill.park(new Error('another process took the fill over')));
     fill.ended.then(async () => {
       this.#fills.delete(digest);
       await claim.release();
@@ -103,17 +102,22 @@ export class Fills {
     return { kind: 'fill', fill };
   }
 
-  async #open(digest: Digest): Promise<SpoolFile | undefined> {
-    try {
-      return await this.#spool.open(digest);
-    } catch (error) {
-      publish('notice', {
-        level: 'error',
-        message: 'cannot write to the spool: content passes through without being kept',
-        error,
-      });
-      return undefined;
-    }
+  /** The right to fill and the file to do it in, in this order; `undefined` when nothing can be kept now. */
+  async #takePlace(digest: Digest): Promise<Place | undefined> {
+    const claim = await this.#claims.acquire(`fills/${digest.replace(':', '-')}`).catch(cannotKeep);
+    const file = claim && (await this.#spool.open(digest).catch(cannotKeep));
+    if (claim !== undefined && file !== undefined) return { claim, file };
+    await claim?.release();
+    return undefined;
+  }
+
+  /** Asks for the first missing byte and what follows; what is kept of a blob that is another now is dropped. */
+  async #ask(place: Place, digest: Digest, source: Source): Promise<Opened> {
+    const opened = await open(source, place.file.extents.prefix(), undefined, this.#abort.signal);
+    if (!isOutdated(place.file, opened)) return opened;
+    opened.response.body.destroy();
+    place.file = await this.#renew(digest, place.file);
+    return open(source, 0, undefined, this.#abort.signal);
   }
 
   async #renew(digest: Digest, wrong: SpoolFile): Promise<SpoolFile> {
@@ -122,22 +126,14 @@ export class Fills {
     return this.#spool.open(digest);
   }
 
-  /** Asks for the first missing byte and what follows. */
-  #ask(source: Source, file: SpoolFile | undefined): Promise<Opened> {
-    return open(source, file?.extents.prefix() ?? 0, undefined, this.#abort.signal);
-  }
-
-  /** Publishes a file that is whole already; `false` when its bytes are wrong, which are dropped. */
-  async #commit(digest: Digest, file: SpoolFile): Promise<boolean> {
+  /** Publishes a file that is whole already; `false` when its bytes are wrong. */
+  async #publish(digest: Digest, file: SpoolFile): Promise<boolean> {
     try {
       await this.#content.adoptBlob(digest, await file.finish());
       return true;
     } catch (error) {
       publish('notice', { level: 'warn', message: `what was kept of ${digest} is of no use`, error });
-      await file.discard();
       return false;
-    } finally {
-      await file.close();
     }
   }
 
@@ -157,9 +153,28 @@ export class Fills {
   }
 }
 
+interface Place {
+  readonly claim: Claim;
+  file: SpoolFile;
+}
+
+async function leave({ claim, file }: Place): Promise<void> {
+  await file.close();
+  await claim.release();
+}
+
+function cannotKeep(error: unknown): undefined {
+  const message = 'cannot write to the spool: content passes through without being kept';
+  publish('notice', { level: 'error', message, error });
+}
+
+function isSuccess({ response }: Opened): boolean {
+  return response.status === 200 || response.status === 206;
+}
+
 /** What is kept of a blob of another size than the upstream has now is worth nothing. */
-function isOutdated(file: SpoolFile, { response, size }: Opened): boolean {
+function isOutdated(file: SpoolFile, opened: Opened): boolean {
   if (file.extents.bytes === 0) return false;
-  const isSuccess = response.status === 200 || response.status === 206;
-  return response.status === 416 || (isSuccess && size !== undefined && file.size !== undefined && file.size !== size);
+  if (opened.response.status === 416 || file.complete) return true;
+  return isSuccess(opened) && opened.size !== undefined && file.size !== undefined && file.size !== opened.size;
 }

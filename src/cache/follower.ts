@@ -1,8 +1,9 @@
 import type { ByteRange } from '../oci/range.ts';
 import { Direct } from './direct.ts';
 import { SpoolFailed } from './fetcher.ts';
-import { type Fill, HELD_BACK } from './fill.ts';
+import type { Fill } from './fill.ts';
 import type { Source } from './source.ts';
+import { HELD_BACK } from './verification.ts';
 
 /** One client's view of a fill: bytes at positions as they come, its own download once the fill's storage fails. */
 export class Follower implements AsyncDisposable {

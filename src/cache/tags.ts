@@ -3,8 +3,8 @@ import { publish } from '../events.ts';
 import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
 import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
 import { namespaced } from '../oci/route.ts';
-import { entryOf as lastEntry, type TagEntry, withoutClass, withTag } from '../store/records.ts';
-import { UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
+import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
+import { type Identity, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import { type Answer, type Handling, upstreamAnswer, type Why } from './answer.ts';
 import type { Parts } from './blobs.ts';
@@ -48,7 +48,8 @@ export class Tags {
       return this.#answer(asking, known, method, { cache: 'hit', why: 'fresh' }, 'first-time');
     }
     const stale = bridge !== undefined && freshness !== 'unusable' ? known : undefined;
-    const asked = this.#check(asking, tag, grant !== undefined);
+    const identity = await access.identity(caller, repository);
+    const asked = this.#check(asking, tag, identity, grant !== undefined);
     const checked = await (stale === undefined ? asked : orStale(asked));
     if (typeof checked === 'string') return this.#stale(asking, stale, method, checked);
     if (checked.kind === 'refused') return this.#refusal(asking, tag, method, checked.response);
@@ -88,25 +89,24 @@ export class Tags {
     return { kind: 'content', digest, size, mediaType, handling };
   }
 
-  /** One question at a time for the same thing; callers without a proof of their own only share with their equals. */
-  #check(asking: ManifestAsking, tag: string, granted: boolean): Promise<Checked> {
-    const { repository, caller, accept } = asking;
-    const key = `${granted ? 'granted' : caller.principal} ${namespaced(repository)}:${tag} ${acceptClass(accept)}`;
+  /** One question at a time for the same thing, shared by all who are the same to the upstream. */
+  #check(asking: ManifestAsking, tag: string, identity: Identity, granted: boolean): Promise<Checked> {
+    const { repository, accept } = asking;
+    const asker = identity.kind === 'forward' ? identity.principal : identity.kind;
+    const key = `${asker} ${namespaced(repository)}:${tag} ${acceptClass(accept)}`;
     const running = this.#checking.get(key);
     if (running !== undefined) return running;
-    const checking = this.#ask(asking, tag, granted).finally(() => this.#checking.delete(key));
+    const checking = this.#ask(asking, tag, identity, granted).finally(() => this.#checking.delete(key));
     this.#checking.set(key, checking);
     return checking;
   }
 
-  async #ask(asking: ManifestAsking, tag: string, granted: boolean): Promise<Checked> {
-    const { access, membership } = this.#parts;
-    const { repository, caller } = asking;
-    const identity = await access.identity(caller, repository);
+  async #ask(asking: ManifestAsking, tag: string, identity: Identity, granted: boolean): Promise<Checked> {
+    const { membership } = this.#parts;
     const response = await this.#request(asking, tag, 'HEAD');
     response.body.destroy();
     if (response.status === 405 || (response.status === 200 && entryOf(response) === undefined))
-      return this.#askByGet(asking, tag);
+      return this.#askByGet(asking, tag, identity);
     if (response.status !== 200) {
       await membership.refuse(asking, identity, response.status);
       if (granted && response.status === 404) await this.#drop(asking, tag);
@@ -120,9 +120,8 @@ export class Tags {
   }
 
   /** For upstreams whose HEAD does not say which digest a tag has: the bytes do. */
-  async #askByGet(asking: ManifestAsking, tag: string): Promise<Checked> {
-    const { access, membership } = this.#parts;
-    const identity = await access.identity(asking.caller, asking.repository);
+  async #askByGet(asking: ManifestAsking, tag: string, identity: Identity): Promise<Checked> {
+    const { membership } = this.#parts;
     const response = await this.#request(asking, tag, 'GET');
     if (response.status !== 200) {
       response.body.destroy();
@@ -155,8 +154,9 @@ export class Tags {
 
   async #drop({ repository, accept }: ManifestAsking, tag: string): Promise<void> {
     const { content } = this.#parts;
-    const record = await content.tag(repository, tag);
-    if (record !== undefined) await content.putTag(repository, tag, withoutClass(record, acceptClass(accept)));
+    const without = (record: TagRecord = { tag, classes: {}, history: [] }): TagRecord =>
+      withoutClass(record, acceptClass(accept));
+    await content.updateTag(repository, tag, without);
   }
 
   /** A GET's refusal is passed on with its document. */

@@ -1,7 +1,6 @@
 import { pipeline, type Readable, Transform } from 'node:stream';
 import { algorithmOf, type Digest, Digester } from '../oci/digest.ts';
-import { UpstreamError } from '../upstream/contract.ts';
-import { HELD_BACK, WRONG_BYTES } from './fill.ts';
+import { HELD_BACK, wrongBytes } from './verification.ts';
 
 /** Passes a body of unknown length on, its end only once the whole is known to be what `digest` says. */
 export function verified(body: Readable, digest: Digest): Readable {
@@ -18,7 +17,7 @@ export function verified(body: Readable, digest: Digest): Readable {
     },
     flush(done) {
       if (digester.digest() === digest) done(null, held);
-      else done(new UpstreamError('protocol', WRONG_BYTES));
+      else done(wrongBytes());
     },
   });
   return pipeline(body, gate, () => undefined);

@@ -69,6 +69,12 @@ export class Extents {
     return this.ranges[this.#indexOf(position)];
   }
 
+  /** The end of the extent that contains `position`; `position` itself when none does. */
+  endOf(position: number): number {
+    const range = this.next(position);
+    return range !== undefined && range.start <= position ? range.end : position;
+  }
+
   /** What is missing between `start` and `end`, in order. */
   gaps(end: number, start = 0): readonly ByteRange[] {
     const gaps: ByteRange[] = [];

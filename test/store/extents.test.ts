@@ -41,6 +41,8 @@ test('questions are answered as by a bitmap', (t) => {
         extents.next(asked.start),
         present.find(({ end }) => end > asked.start),
       );
+      const holding = present.find(({ start, end }) => start <= asked.start && asked.start < end);
+      t.is(extents.endOf(asked.start), holding?.end ?? asked.start);
       const inside = bits.map((bit, at) => bit || at < asked.start || at >= asked.end);
       t.deepEqual(extents.gaps(asked.end, asked.start), runs(inside, false));
       t.deepEqual(extents.clip(asked.end).ranges, runs(bits.slice(0, asked.end), true));
