@@ -2,6 +2,7 @@ import type { Readable } from 'node:stream';
 import { publish } from '../events.ts';
 import { algorithmOf, type Digest, Digester } from '../oci/digest.ts';
 import { UpstreamError } from '../upstream/contract.ts';
+import { toClientError } from '../upstream/failure.ts';
 import { SourceRefused } from './fetcher.ts';
 import { type Opened, open, type Source } from './source.ts';
 import { HELD_BACK, wrongBytes } from './verification.ts';
@@ -66,6 +67,8 @@ export class Direct implements AsyncDisposable {
       const length = Math.min(buffer.length, bytes.length);
       buffer.set(bytes.subarray(0, length));
       return length;
+    } catch (error) {
+      throw toClientError(error);
     } finally {
       signal.removeEventListener('abort', stop);
     }

@@ -1,4 +1,5 @@
 import type { ByteRange } from '../oci/range.ts';
+import { toClientError } from '../upstream/failure.ts';
 import { Direct } from './direct.ts';
 import { SpoolFailed } from './fetcher.ts';
 import type { Fill } from './fill.ts';
@@ -37,7 +38,9 @@ export class Follower implements AsyncDisposable {
   }
 
   read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
-    const reading = this.#read(buffer, position, signal);
+    const reading = this.#read(buffer, position, signal).catch((error: unknown) => {
+      throw toClientError(error);
+    });
     this.#reading = reading.catch(() => undefined);
     return reading;
   }
