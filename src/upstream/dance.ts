@@ -100,7 +100,7 @@ export class Dance {
 
   async #prove(step: Step, demand: Demand): Promise<Proof> {
     if (demand.scheme === 'basic') {
-      const authorization = step.own && step.principal === 'configured' ? this.#basic() : undefined;
+      const authorization = step.principal === 'configured' ? this.#basic() : undefined;
       return { demand, fresh: true, ...(authorization !== undefined && { authorization }) };
     }
     const token = await this.#tokens.get({ ...demand, principal: step.principal }, step.signal);

@@ -163,6 +163,8 @@ test('after three failed connections requests fail at once, until a probe gets t
   for (let n = 0; n < 100; n += 1)
     await t.throwsAsync(upstream.request(pull()), { message: /tried again every second/ });
   t.true((performance.now() - started) / 100 < 1);
+  await sleep(1_200);
+  t.false(upstream.available);
   site.server.listen(site.port, '127.0.0.1');
   const deadline = performance.now() + 5_000;
   while (!upstream.available && performance.now() < deadline) await sleep(20);

@@ -48,9 +48,9 @@ for (const profile of PROFILES) {
       t.is(head.status, 200);
       t.is(head.headers['docker-content-digest'], image.digest);
       const manifest = await ask('GET', `manifests/${image.digest}`, { accept: ACCEPT });
-      t.is(digestOf(manifest.bytes), image.digest);
+      t.is<string, string>(digestOf(manifest.bytes), image.digest);
       const blob = await ask('GET', `blobs/${layer}`);
-      t.is(digestOf(blob.bytes), layer);
+      t.is<string, string>(digestOf(blob.bytes), layer);
       const blobHead = await ask('HEAD', `blobs/${layer}`);
       t.deepEqual([blobHead.status, blobHead.headers['content-length']], [200, String(size)]);
       const part = await ask('GET', `blobs/${layer}`, { range: { start: 1_000, end: 1_010 } });

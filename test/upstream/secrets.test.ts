@@ -18,13 +18,13 @@ const FAULTS: Record<string, (request: Seen, response: ServerResponse) => void> 
   'a 429': (_request, response) => response.writeHead(429).end(),
   'a refusal': (_request, response) => response.writeHead(401).end(),
   'a page of HTML': (_request, response) => response.end('<html>canary-in-a-page</html>'),
-  'broken HTTP': (_request, response) => response.socket?.end('HTTP/1.1 200 canary-OK\r\ncanary-field\r\n\r\n'),
+  'broken HTTP': (_request, response) => response.socket?.end('HTTP/1.1 200 canary-OK\r\nbad field canary\r\n\r\n'),
   'a cut body': (_request, response) => {
     response.writeHead(200, { 'content-length': 1_000 });
     response.write('canary-in-a-body', () => response.socket?.destroy());
   },
   'a broken chunk': (_request, response) => {
-    response.socket?.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\ncanar\r\ncanary-chunk\r\n');
+    response.socket?.end('HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\ncanar\r\nzz canary\r\n');
   },
   'a forbidden redirect': (_request, response) => {
     response.writeHead(307, { location: 'ftp://canary:canary@cdn.example/canary?X-Signature=canary' }).end();

@@ -136,6 +136,25 @@ test('a 401 after a fresh token ends the matter', async (t) => {
   t.true(site.seen.length <= 6);
 });
 
+test('a token fetched ahead that is refused is not fetched twice', async (t) => {
+  const site = await serve(
+    t,
+    bearerRegistry({
+      accepts: (authorization, url) => authorization !== undefined && url.includes('/library/nginx/'),
+      challenge: ({ url, headers }) => {
+        const scope = url.includes('/a/b/') ? 'repository:a/b:pull' : 'repository:library/nginx:pull';
+        return `Bearer realm="http://${headers.host}/token",service="s",scope="${scope}"`;
+      },
+      issue: (_request, response) => response.end('{"token":"tok"}'),
+    }),
+  );
+  const upstream = upstreamOf(t, { urls: [site.url] });
+  t.is((await upstream.request(pull())).status, 200);
+  t.is(site.seen.length, 3);
+  t.is((await upstream.request(pull({ repository: 'a/b', path: '/v2/a/b/manifests/1' }))).status, 401);
+  t.is(site.seen.length, 5);
+});
+
 test('a token server that refuses makes the registry’s own 401 the answer', async (t) => {
   for (const status of [400, 401, 403, 404, 405]) {
     const site = await serve(
