@@ -1,0 +1,72 @@
+import type { ServerName } from './servers/server.ts';
+
+export type Column = ServerName | 'direct';
+
+/** What a value of Layover's is to be, by itself or as a multiple of another column's. */
+export interface Goal {
+  readonly of?: Column;
+  readonly atLeast?: number;
+  readonly atMost?: number;
+}
+
+export interface Row {
+  readonly name: string;
+  readonly unit: string;
+  readonly goals?: readonly Goal[];
+}
+
+export interface Summary {
+  readonly median: number;
+  readonly min: number;
+  readonly max: number;
+}
+
+/** The values of all rounds, by row and column. */
+export class Measures {
+  readonly #values = new Map<Row, Map<Column, number[]>>();
+
+  add(row: Row, column: Column, value: number): void {
+    const columns = this.#values.get(row) ?? new Map<Column, number[]>();
+    this.#values.set(row, columns);
+    columns.set(column, [...(columns.get(column) ?? []), value]);
+  }
+
+  get rows(): Row[] {
+    return [...this.#values.keys()];
+  }
+
+  /** In the order of rounds. */
+  values(row: Row, column: Column): readonly number[] {
+    return this.#values.get(row)?.get(column) ?? [];
+  }
+
+  summary(row: Row, column: Column): Summary | undefined {
+    const sorted = this.values(row, column).toSorted((a, b) => a - b);
+    const [min, max] = [sorted[0], sorted.at(-1)];
+    return min === undefined || max === undefined ? undefined : { median: median(sorted), min, max };
+  }
+
+  /** Layover's median as a multiple of another column's. */
+  ratio(row: Row, column: Column): number | undefined {
+    const [own, other] = [this.summary(row, 'layover'), this.summary(row, column)];
+    return own === undefined || other === undefined ? undefined : own.median / other.median;
+  }
+
+  /** Whether every goal of the row is reached, as far as there is something to compare with. */
+  reached(row: Row): boolean | undefined {
+    const judged = (row.goals ?? []).flatMap(({ of, atLeast = -Infinity, atMost = Infinity }) => {
+      const value = of === undefined ? this.summary(row, 'layover')?.median : this.ratio(row, of);
+      return value === undefined ? [] : [value >= atLeast && value <= atMost];
+    });
+    return judged.length === 0 ? undefined : judged.every(Boolean);
+  }
+
+  toJSON(): object {
+    return this.rows.map((row) => ({ ...row, values: Object.fromEntries(this.#values.get(row) ?? []) }));
+  }
+}
+
+/** The value in the middle, the lower of two; `NaN` of none. */
+export function median(values: readonly number[]): number {
+  return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;
+}

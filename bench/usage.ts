@@ -1,0 +1,34 @@
+import { readFileSync } from 'node:fs';
+
+/** Linux: clock ticks a second in /proc. */
+const TICKS = 100;
+
+/** A process and everything it started, by id. */
+function tree(pid: number): number[] {
+  const children = read(`/proc/${pid}/task/${pid}/children`).split(' ').filter(Boolean).map(Number);
+  return [pid, ...children.flatMap(tree)];
+}
+
+/** CPU-seconds that a process and those it started have used (proc(5), utime and stime). */
+export function cpuSeconds(pid: number): number {
+  const ticks = tree(pid).map((one) => {
+    const stat = read(`/proc/${one}/stat`);
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  });
+  return ticks.reduce((sum, value) => sum + value, 0) / TICKS;
+}
+
+/** Resident MiB of a process and those it started. */
+export function residentMiB(pid: number): number {
+  const pages = tree(pid).map((one) => Number(/VmRSS:\s*(\d+)/.exec(read(`/proc/${one}/status`))?.[1] ?? 0));
+  return pages.reduce((sum, value) => sum + value, 0) / 1024;
+}
+
+function read(path: string): string {
+  try {
+    return readFileSync(path, 'utf8');
+  } catch {
+    return '';
+  }
+}
