@@ -15,6 +15,9 @@ import type { Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
+const NOT_PROVEN: Handling = { cache: 'hit', why: 'not-proven' };
+const FIRST: Handling = { cache: 'miss', why: 'first-time', stored: true };
+const JOINED: Handling = { cache: 'collapsed', why: 'being-fetched' };
 const UNCACHED: Handling = { cache: 'bypass', why: 'not-cacheable' };
 
 type Ranges = readonly RangeSpec[] | undefined;
@@ -59,7 +62,7 @@ export class Blobs {
     const isLocal = fills.get(digest) !== undefined || (await content.blobSize(digest)) !== undefined;
     if (!isLocal) return this.#fetch(asking, digest, ranges, known);
     const proof: Proof = known ? { kind: 'known' } : await membership.prove(asking, digest, probe);
-    if (proof.kind === 'refused') return this.#refusal(asking, digest);
+    if (proof.kind === 'refused') return this.#refusal(asking, digest, ranges);
     return (await this.#stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
   }
 
@@ -84,22 +87,21 @@ export class Blobs {
     const source = await this.#source(asking, digest);
     const begun = await fills.begin(digest, source);
     if (begun.kind === 'refused') {
-      if (!begun.first) return this.#refusal(asking, digest);
+      if (!begun.first) return this.#refusal(asking, digest, ranges);
       await membership.refuse(asking, source.identity, begun.response.status);
       return upstreamAnswer(begun.response, REFUSED, true);
     }
     const probe = probeOf(asking, digest);
-    if (begun.first && begun.kind !== 'stored') await membership.record(asking, source.identity, digest, probe);
+    const record = (): Promise<void> => membership.record(asking, source.identity, digest, probe);
+    // It follows before anything else is waited for, so that the bytes stay at hand whatever becomes of the fill.
+    if (begun.kind === 'fill' && begun.first) return follow(asking, begun.fill, source, ranges, FIRST, record());
+    if (begun.first && begun.kind !== 'stored') await record();
     else if (!known && (await membership.prove(asking, digest, probe)).kind === 'refused')
-      return this.#refusal(asking, digest);
-    if (begun.kind === 'stored') return this.get(asking, digest, ranges);
+      return this.#refusal(asking, digest, ranges);
     if (begun.kind === 'uncached') return this.#uncached(asking, digest, ranges, source, begun);
-    const handling: Handling = begun.first
-      ? { cache: 'miss', why: 'first-time', stored: true }
-      : { cache: 'collapsed', why: 'being-fetched' };
-    return begun.fill.state === 'committed'
-      ? this.get(asking, digest, ranges)
-      : follow(asking, begun.fill, source, ranges, handling);
+    // A fill that ended while the right to join it was proven has left bytes to serve, or a place to begin again.
+    if (begun.kind === 'stored' || begun.fill.state !== 'running') return this.get(asking, digest, ranges);
+    return follow(asking, begun.fill, source, ranges, JOINED);
   }
 
   async #uncached(
@@ -124,15 +126,18 @@ export class Blobs {
     return { kind: 'content', digest, size, body: direct, has: () => false, handling: UNCACHED };
   }
 
-  /** A GET's refusal is passed on with its document, which the HEAD that found it out does not have. */
-  async #refusal(asking: Asking, digest: Digest): Promise<Answer> {
+  /**
+   * A GET's refusal is passed on with its document, which the HEAD that found it out does not have. An upstream that
+   * refuses the HEAD alone has proven the caller's right.
+   */
+  async #refusal(asking: Asking, digest: Digest, ranges: Ranges): Promise<Answer> {
+    const { membership, upstream } = this.#parts;
     const request = await this.#request(asking, digest, 'GET');
-    const response = await this.#parts
-      .upstream(asking.repository.upstream)
-      .request({ ...request, range: { start: 0, end: 1 } });
+    const response = await upstream(asking.repository.upstream).request({ ...request, range: { start: 0, end: 1 } });
     if (response.status >= 400) return upstreamAnswer(response, REFUSED, true);
     response.body.destroy();
-    return this.get(asking, digest, undefined);
+    await membership.record(asking, request.identity, digest, probeOf(asking, digest));
+    return (await this.#stored(digest, NOT_PROVEN)) ?? this.#fetch(asking, digest, ranges, true);
   }
 
   async #source(asking: Asking, digest: Digest): Promise<Source> {
@@ -160,10 +165,19 @@ export class Blobs {
   }
 }
 
-async function follow(asking: Asking, fill: Fill, source: Source, ranges: Ranges, handling: Handling): Promise<Answer> {
+/** The answer that follows a fill, once `settled` and once the fill has what it may begin with. */
+async function follow(
+  asking: Asking,
+  fill: Fill,
+  source: Source,
+  ranges: Ranges,
+  handling: Handling,
+  settled?: Promise<void>,
+): Promise<Answer> {
   const first = (ranges && resolveRanges(ranges, fill.size)[0]) ?? { start: 0, end: fill.size };
   const follower = Follower.follow(fill, source, first);
   try {
+    await settled;
     await follower.ready(asking.signal);
   } catch (error) {
     await follower[Symbol.asyncDispose]();
@@ -174,7 +188,7 @@ async function follow(asking: Asking, fill: Fill, source: Source, ranges: Ranges
     digest: fill.digest,
     size: fill.size,
     body: follower,
-    has: (range) => fill.has(range),
+    has: (range) => fill.bytes.has(range),
     handling,
   };
 }

@@ -6,16 +6,22 @@ import type { Opened, Source } from './source.ts';
 import type { Sources } from './sources.ts';
 
 /** How far ahead of a running download a reader may be before it gets one of its own (bytes). */
-const NEAR = 1 << 20;
+export const NEAR = 1 << 20;
 const MAX_FETCHERS = 6;
+
 /** Milliseconds without a byte after which a download is given up. */
-const STALL = 30_000;
-const STALL_WITH_ALTERNATIVE = 5_000;
+export interface Patience {
+  readonly alone: number;
+  /** While there is another source to go on with. */
+  readonly withAlternative: number;
+}
+
+export const PATIENCE: Patience = { alone: 30_000, withAlternative: 5_000 };
 
 /** What a fill wants to hear of its downloads. */
 export interface DownloadEvents {
-  /** New bytes are in the spool. */
-  readonly written: () => void;
+  /** New bytes of `source` are in the spool. */
+  readonly written: (source: Source) => void;
   /** Every byte is in the spool; `last` brought the last one. */
   readonly complete: (last: Source | undefined) => void;
   /** A download broke; `next` goes on (the `same` source again, or another one), or nobody is left to. */
@@ -33,15 +39,20 @@ export class Downloads {
   readonly #size: number;
   readonly #file: SpoolFile;
   readonly #events: DownloadEvents;
+  readonly #patience: Patience;
   readonly #running = new Set<Fetcher>();
-  readonly #watchdog = setInterval(() => this.#watch(), 1000).unref();
+  readonly #watchdog: NodeJS.Timeout;
   #stopped = false;
+  /** The source answers every range with the whole, so that only what comes in order is worth asking for. */
+  #ignoresRange = false;
 
-  constructor(size: number, file: SpoolFile, sources: Sources, events: DownloadEvents) {
+  constructor(size: number, file: SpoolFile, sources: Sources, events: DownloadEvents, patience: Patience) {
     this.#size = size;
     this.#file = file;
     this.#sources = sources;
     this.#events = events;
+    this.#patience = patience;
+    this.#watchdog = setInterval(() => this.#watch(), Math.min(1000, patience.withAlternative / 4)).unref();
   }
 
   /** Goes on with the first missing byte that nobody fetches; `opened` is an answer that begins at or before it. */
@@ -53,32 +64,27 @@ export class Downloads {
       if (this.#running.size === 0) this.#complete(last);
       return;
     }
-    const isCovered = [...this.#running].some((fetcher) => fetcher.covers(gap.start));
+    if ([...this.#running].some((fetcher) => fetcher.covers(gap.start))) return;
     const source = opened?.source ?? this.#sources.best;
-    if (isCovered) return;
     if (source !== undefined) this.#launch(source, gap.start, opened?.answer);
     else if (this.#running.size === 0) this.#events.broken(NOBODY, undefined, false);
   }
 
-  /** Whether a running download will soon bring the byte at `position`. */
-  reaches(position: number): boolean {
-    for (const fetcher of this.#running) {
-      if (fetcher.covers(position) && position - fetcher.position < NEAR) return true;
-    }
-    return false;
-  }
-
-  /** Gives a far reader a download of its own. */
+  /** Gives a far reader a download of its own, unless a running one will soon bring the byte at `position`. */
   want(position: number): void {
     const source = this.#sources.best;
-    if (this.#stopped || source === undefined || this.reaches(position) || this.#running.size >= MAX_FETCHERS) return;
-    this.#launch(source, position);
+    if (this.#stopped || source === undefined || this.#ignoresRange || this.#running.size >= MAX_FETCHERS) return;
+    if (!this.#reaches(position)) this.#launch(source, position);
   }
 
   stop(reason: Error): void {
     this.#stopped = true;
     clearInterval(this.#watchdog);
     for (const fetcher of this.#running) fetcher.stop(reason);
+  }
+
+  #reaches(position: number): boolean {
+    return [...this.#running].some((fetcher) => fetcher.covers(position) && position - fetcher.position < NEAR);
   }
 
   #launch(source: Source, start: number, opened?: Opened): void {
@@ -110,7 +116,18 @@ export class Downloads {
       opened.response.body.destroy();
       throw refusal;
     }
-    await fetcher.receive(opened, this.#file, this.#events.written);
+    if (opened.start < fetcher.start && fetcher.start > this.#file.extents.prefix()) {
+      opened.response.body.destroy();
+      this.#ignoresRange = true;
+      return;
+    }
+    await fetcher.receive(opened, this.#file, () => this.#events.written(fetcher.source));
+  }
+
+  /** What a download was to bring and did not begin with falls back to the one that it took it from. */
+  #giveBack({ start, position, limit }: Fetcher): void {
+    if (position > start) return;
+    for (const other of this.#running) if (other.limit === start) other.limit = limit;
   }
 
   #refusal({ response, size }: Opened): Error | undefined {
@@ -121,6 +138,7 @@ export class Downloads {
 
   #finished(fetcher: Fetcher): void {
     this.#running.delete(fetcher);
+    this.#giveBack(fetcher);
     this.#sources.succeeded(fetcher.source);
     this.advance(fetcher.source);
   }
@@ -128,6 +146,7 @@ export class Downloads {
   #failed(fetcher: Fetcher, error: Error): void {
     this.#running.delete(fetcher);
     if (this.#stopped) return;
+    this.#giveBack(fetcher);
     if (error instanceof SpoolFailed) {
       this.#events.storageFailed(error);
       return;
@@ -139,7 +158,7 @@ export class Downloads {
   }
 
   #watch(): void {
-    const allowed = this.#sources.count > 1 ? STALL_WITH_ALTERNATIVE : STALL;
+    const allowed = this.#sources.count > 1 ? this.#patience.withAlternative : this.#patience.alone;
     for (const fetcher of this.#running) {
       if (performance.now() - fetcher.lastProgress > allowed) fetcher.stop(SILENT);
     }

@@ -8,13 +8,9 @@ import { type Opened, open, type Source } from './source.ts';
 const MAX_QUEUED = 4 << 20;
 
 /** The upstream answered, but not with the blob: it refuses this source, or does not have it. */
-export class SourceRefused extends Error {
-  override readonly name = 'SourceRefused';
-  readonly status: number;
-
+export class SourceRefused extends UpstreamError {
   constructor(status: number) {
-    super(`the upstream answered ${status}`);
-    this.status = status;
+    super('unreachable', `the upstream answered ${status}`, { status });
   }
 }
 

@@ -1,17 +1,19 @@
 import { type FillEvent, publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { ByteRange } from '../oci/range.ts';
 import { namespaced } from '../oci/route.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { UpstreamError } from '../upstream/contract.ts';
-import { Changes } from './changes.ts';
-import { Downloads } from './downloads.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { Downloads, NEAR, type Patience } from './downloads.ts';
 import { SpoolFailed } from './fetcher.ts';
+import { GrowingBlob } from './growing-blob.ts';
 import type { Opened, Source } from './source.ts';
 import { Sources } from './sources.ts';
-import { HELD_BACK, wrongBytes } from './verification.ts';
+import { wrongBytes } from './verification.ts';
 
 const CHECKPOINT_EVERY = 4 << 20;
+/** Fresh starts after wrong bytes of several givers, before the last giver is blamed for all. */
+const MAX_DOUBTS = 2;
 
 export type FillState = 'running' | 'committed' | 'parked' | 'detached';
 
@@ -32,59 +34,48 @@ export class Fill {
   readonly size: number;
   /** Where readers with rights of their own leave their sources. */
   readonly sources = new Sources();
+  /** What there is of the blob. */
+  readonly bytes: GrowingBlob;
   readonly #keeper: Keeper;
-  #file: SpoolFile;
-  #downloads: Downloads;
-  readonly #changes = new Changes();
+  readonly #patience: Patience;
   readonly #over = Promise.withResolvers<void>();
+  #downloads: Downloads;
   #state: FillState = 'running';
-  #failure: Error | undefined;
-  #verified = false;
-  /** Counts fresh starts: what was read before one is not what is read after it. */
-  #generation = 0;
-  #resumed: boolean;
+  /** Whose bytes are in the file; `undefined` stands for an earlier life of the process. */
+  #givers: Set<Upstream | undefined>;
   #checkpointed = 0;
   #readers = 0;
+  #isOver = false;
 
-  constructor(digest: Digest, size: number, file: SpoolFile, keeper: Keeper) {
+  constructor(digest: Digest, size: number, file: SpoolFile, keeper: Keeper, patience: Patience) {
     this.digest = digest;
     this.size = size;
-    this.#file = file;
     this.#keeper = keeper;
-    this.#resumed = file.extents.bytes > 0;
-    this.#downloads = this.#newDownloads(file);
+    this.#patience = patience;
+    this.bytes = new GrowingBlob(size, file);
+    this.#givers = new Set(file.extents.bytes > 0 ? [undefined] : []);
+    this.#downloads = this.#newDownloads();
   }
 
   get state(): FillState {
     return this.#state;
   }
 
-  /** Resolves when nothing more will be fetched. */
+  /** Resolves when nothing more will be fetched, and the blob's place in the spool is free again. */
   get ended(): Promise<void> {
     return this.#over.promise;
-  }
-
-  get generation(): number {
-    return this.#generation;
   }
 
   /** Begins at the first missing byte; `answer` is the source's to the request for it, where one was made already. */
   start(source: Source, answer?: Opened): void {
     this.sources.add(source);
-    this.#tell(this.#resumed ? 'resumed' : 'started');
+    this.#tell(this.#givers.size > 0 ? 'resumed' : 'started');
     this.#downloads.advance(source, answer && { source, answer });
   }
 
-  /** Whether a reader that begins at `position` would wait long for the running downloads to get there. */
+  /** Whether the run of bytes from the beginning on will not soon get to `position`. */
   isFar(position: number): boolean {
-    return (
-      this.#state === 'running' && this.#file.extents.endOf(position) === position && !this.#downloads.reaches(position)
-    );
-  }
-
-  /** Whether every byte of the range is in the spool. */
-  has(range: ByteRange): boolean {
-    return this.#file.extents.has(range);
+    return this.#state === 'running' && position - this.bytes.prefix >= NEAR;
   }
 
   join(): void {
@@ -103,131 +94,136 @@ export class Fill {
    * Reads what is there at `position`, up to the held-back end unless `unverified`; waits for what is not. Rejects when
    * it will not come; a detached fill (its storage failed) rejects with SpoolFailed beyond what it has.
    */
-  async read(buffer: Uint8Array, position: number, unverified: boolean, signal: AbortSignal): Promise<number> {
-    for (;;) {
-      signal.throwIfAborted();
-      const generation = this.#generation;
-      const released = this.#verified || unverified ? this.size : this.size - HELD_BACK;
-      const readable = Math.min(this.#file.extents.endOf(position), released);
-      if (readable > position) {
-        const read = await this.#file.read(buffer.subarray(0, Math.min(buffer.length, readable - position)), position);
-        if (read > 0 && generation === this.#generation) return read;
-        throw this.#failure ?? new UpstreamError('protocol', 'the blob began anew from another source');
-      }
-      if (this.#failure !== undefined) throw this.#failure;
+  read(buffer: Uint8Array, position: number, unverified: boolean, signal: AbortSignal): Promise<number> {
+    const missing = (): void => {
       if (unverified) this.#downloads.want(position);
-      await this.#changes.next(signal);
-    }
-  }
-
-  /** Resolves once the whole blob is there and is what its digest says; rejects when it will not be. */
-  async whenVerified(signal: AbortSignal): Promise<void> {
-    while (!this.#verified) {
-      signal.throwIfAborted();
-      if (this.#failure !== undefined) throw this.#failure;
-      await this.#changes.next(signal);
-    }
-  }
-
-  #newDownloads(file: SpoolFile): Downloads {
-    return new Downloads(this.size, file, this.sources, {
-      written: () => this.#written(),
-      complete: (last) => this.#complete(last).catch((error: Error) => this.#detach(error)),
-      broken: (error, next, same) => {
-        if (next === undefined) this.#giveUp('parked', error);
-        else this.#tell(same ? 'resumed' : 'switched', error.message);
-      },
-      storageFailed: (error) => this.#detach(error),
-    });
-  }
-
-  #written(): void {
-    this.#keeper.progress();
-    const prefix = this.#file.extents.prefix();
-    if (prefix - this.#checkpointed >= CHECKPOINT_EVERY) {
-      this.#checkpointed = prefix;
-      this.#checkpoint();
-    }
-    this.#changes.announce();
-  }
-
-  #checkpoint(): void {
-    const failed = (error: unknown) =>
-      publish('notice', { level: 'warn', message: `cannot record the progress of ${this.digest}`, error });
-    this.#file.checkpoint().catch(failed);
-  }
-
-  async #complete(last: Source | undefined): Promise<void> {
-    await this.#file.hashPrefix();
-    if (this.#file.digest() !== this.digest) return this.#corrupt(last);
-    this.#verified = true;
-    this.#changes.announce();
-    await this.#keeper.commit(this.#file);
-    this.#tell('committed');
-    this.#finish('committed');
-  }
-
-  /**
-   * Nothing of a body with a wrong digest is kept, and who has read of it is cut off. The next source starts from
-   * nothing: another upstream's, or the same when bytes from an earlier life of the process may be to blame.
-   */
-  async #corrupt(blamed: Source | undefined): Promise<void> {
-    if (blamed !== undefined && !this.#resumed) this.sources.distrust(blamed);
-    publish('notice', {
-      level: 'error',
-      message: `received bytes that are not ${this.digest}: nothing of them is kept`,
-      fields: originOf(blamed),
-    });
-    this.#generation++;
-    this.#file = await this.#keeper.renew(this.#file);
-    this.#resumed = false;
-    this.#checkpointed = 0;
-    if (this.sources.best === undefined) return this.#giveUp('failed', wrongBytes());
-    this.#tell('switched', 'digest');
-    this.#downloads = this.#newDownloads(this.#file);
-    this.#downloads.advance();
-    this.#changes.announce();
+    };
+    return this.bytes.read(buffer, position, { unverified, missing }, signal);
   }
 
   /** Stops fetching and keeps what is there; a blob that only has to be published still is. */
   park(reason: Error): void {
-    if (this.#state === 'running' && !this.#verified) this.#giveUp('parked', reason);
+    if (this.#state === 'running' && !this.bytes.isVerified) this.#giveUp('parked', reason);
   }
 
-  /** Keeps what is there for whoever comes next. */
-  #giveUp(phase: 'parked' | 'failed', error: Error): void {
-    this.#failure = error;
-    this.#checkpoint();
+  #newDownloads(): Downloads {
+    const { file } = this.bytes;
+    const events = {
+      written: (source: Source) => this.#written(source),
+      complete: (last: Source | undefined) => this.#complete(last).catch((error: Error) => this.#detach(error)),
+      broken: (error: Error, next: Source | undefined, same: boolean) => {
+        if (next === undefined) this.#giveUp('parked', error);
+        else this.#tell(same ? 'resumed' : 'switched', error.message);
+      },
+      storageFailed: (error: Error) => this.#detach(error),
+    };
+    return new Downloads(this.size, file, this.sources, events, this.#patience);
+  }
+
+  #written({ upstream }: Source): void {
+    this.#givers.add(upstream);
+    this.#keeper.progress();
+    const { prefix } = this.bytes;
+    if (prefix - this.#checkpointed >= CHECKPOINT_EVERY) {
+      this.#checkpointed = prefix;
+      this.#checkpoint();
+    }
+    this.bytes.announce();
+  }
+
+  async #checkpoint(): Promise<void> {
+    try {
+      await this.bytes.file.checkpoint();
+    } catch (error) {
+      publish('notice', { level: 'warn', message: `cannot record the progress of ${this.digest}`, error });
+    }
+  }
+
+  async #complete(last: Source | undefined): Promise<void> {
+    const { file } = this.bytes;
+    await file.hashPrefix();
+    if (this.#state !== 'running') return;
+    if (file.digest() !== this.digest) return this.#corrupt(last);
+    this.bytes.verified();
+    await this.#keeper.commit(file);
+    this.#tell('committed');
+    this.#stop('committed');
+    this.#settle();
+  }
+
+  /**
+   * Nothing of a body with a wrong digest is kept, and who has read of it is cut off. The next source starts from
+   * nothing: another upstream's, or the same when bytes of somebody else may be to blame.
+   */
+  async #corrupt(last: Source | undefined): Promise<void> {
+    const isSure = this.#givers.size === 1 || this.bytes.generation >= MAX_DOUBTS;
+    if (last !== undefined && isSure) this.sources.distrust(last);
+    publish('notice', {
+      level: 'error',
+      message: `received bytes that are not ${this.digest}: nothing of them is kept`,
+      fields: originOf(last),
+    });
+    await this.bytes.renew((wrong) => this.#keeper.renew(wrong));
+    this.#givers = new Set();
+    this.#checkpointed = 0;
+    if (this.#state !== 'running') return this.#drop();
+    if (this.sources.best === undefined) return this.#giveUp('failed', wrongBytes());
+    this.#tell('switched', 'digest');
+    this.#downloads = this.#newDownloads();
+    this.#downloads.advance();
+    this.bytes.announce();
+  }
+
+  /** Keeps what is there for whoever comes next; the readers fail, and the file is not theirs any more. */
+  async #giveUp(phase: 'parked' | 'failed', error: Error): Promise<void> {
+    this.bytes.fail(error);
     this.#tell(phase, error.message);
-    this.#finish('parked');
+    this.#stop('parked');
+    if (this.bytes.file.extents.bytes === 0) await this.#drop();
+    else await this.#checkpoint();
+    await this.#close();
+    this.#settle();
   }
 
-  #detach(error: Error): void {
-    this.#failure = error instanceof SpoolFailed ? error : new SpoolFailed('cannot keep the blob', { cause: error });
+  async #detach(error: Error): Promise<void> {
+    this.bytes.fail(error instanceof SpoolFailed ? error : new SpoolFailed('cannot keep the blob', { cause: error }));
     publish('notice', {
       level: 'error',
       message: `storage failed for ${this.digest}: its readers go on without it`,
       error,
     });
-    this.#file.discard().catch(() => undefined);
     this.#tell('failed', 'storage');
-    this.#finish('detached');
+    this.#stop('detached');
+    await this.#drop();
+    this.#settle();
   }
 
-  #finish(state: FillState): void {
+  #stop(state: FillState): void {
     this.#state = state;
-    this.#downloads.stop(this.#failure ?? new UpstreamError('unreachable', 'the fill is over'));
-    this.#changes.announce();
-    this.#over.resolve();
-    this.#closeWhenUnused();
+    this.#downloads.stop(this.bytes.failure ?? new UpstreamError('unreachable', 'the fill is over'));
   }
 
-  /** A parked file is wanted by whoever resumes it, and its readers have failed: it does not wait for them. */
+  #settle(): void {
+    this.#isOver = true;
+    this.#closeWhenUnused();
+    this.#over.resolve();
+  }
+
   #closeWhenUnused(): void {
-    if (this.#state === 'running' || (this.#readers > 0 && this.#state !== 'parked')) return;
-    this.#file
-      .close()
-      .catch((error: unknown) => publish('notice', { level: 'warn', message: 'cannot close a spool file', error }));
+    if (this.#isOver && this.#readers === 0) this.#close();
+  }
+
+  /** Takes the file's name away; who reads it can go on. */
+  async #drop(): Promise<void> {
+    await this.bytes.file.discard().catch(() => undefined);
+  }
+
+  async #close(): Promise<void> {
+    try {
+      await this.bytes.file.close();
+    } catch (error) {
+      publish('notice', { level: 'warn', message: 'cannot close a spool file', error });
+    }
   }
 
   #tell(phase: FillEvent['phase'], reason?: string): void {
@@ -235,7 +231,7 @@ export class Fill {
       digest: this.digest,
       ...originOf(this.sources.best),
       phase,
-      bytes: this.#file.extents.bytes,
+      bytes: this.bytes.file.extents.bytes,
       ...(reason !== undefined && { reason }),
     });
   }

@@ -5,6 +5,7 @@ import type { Content } from '../store/content.ts';
 import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
+import { PATIENCE, type Patience } from './downloads.ts';
 import { Fill } from './fill.ts';
 import { lengthOf, type Opened, open, type Source } from './source.ts';
 
@@ -23,18 +24,24 @@ export class Fills {
   readonly #content: Content;
   readonly #spool: Spool;
   readonly #claims: Claims;
+  readonly #patience: Patience;
   readonly #fills = new Map<Digest, Fill>();
   readonly #beginning = new Map<Digest, Promise<Begun>>();
+  /** Settles when a fill has ended and its claim is free again. */
+  readonly #ending = new Map<Digest, Promise<void>>();
   readonly #abort = new AbortController();
 
-  constructor(content: Content, spool: Spool, claims: Claims) {
+  constructor(content: Content, spool: Spool, claims: Claims, options: { readonly patience?: Patience } = {}) {
     this.#content = content;
     this.#spool = spool;
     this.#claims = claims;
+    this.#patience = options.patience ?? PATIENCE;
   }
 
+  /** The fill of a digest that is running. */
   get(digest: Digest): Fill | undefined {
-    return this.#fills.get(digest);
+    const fill = this.#fills.get(digest);
+    return fill?.state === 'running' ? fill : undefined;
   }
 
   /**
@@ -42,7 +49,7 @@ export class Fills {
    * about the rights of this caller's source.
    */
   async begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
-    const running = this.#fills.get(digest);
+    const running = this.get(digest);
     if (running !== undefined) return { kind: 'fill', fill: running, first: false };
     const beginning = this.#beginning.get(digest);
     if (beginning !== undefined) return { ...(await beginning), first: false };
@@ -55,12 +62,13 @@ export class Fills {
   async close(): Promise<void> {
     const reason = new Error('the gateway is stopping');
     this.#abort.abort(reason);
-    const fills = [...this.#fills.values()];
-    for (const fill of fills) fill.park(reason);
-    await Promise.all(fills.map((fill) => fill.ended));
+    await Promise.allSettled(this.#beginning.values());
+    for (const fill of this.#fills.values()) fill.park(reason);
+    await Promise.all(this.#ending.values());
   }
 
   async #begin(digest: Digest, source: Source): Promise<Begun> {
+    await this.#ending.get(digest);
     const place = await this.#takePlace(digest);
     if (place === undefined) return this.#beginUncached(source);
     let isTaken = false;
@@ -87,19 +95,24 @@ export class Fills {
     if (size === undefined) return { kind: 'uncached', opened, size };
     const { claim, file } = place;
     file.size = size;
-    const fill = new Fill(digest, size, file, {
-      commit: async (finished) => this.#content.adoptBlob(digest, await finished.finish()),
-      renew: (wrong) => this.#renew(digest, wrong),
+    const keeper = {
+      commit: async (finished: SpoolFile) => this.#content.adoptBlob(digest, await finished.finish()),
+      renew: (wrong: SpoolFile) => this.#renew(digest, wrong),
       progress: () => claim.progress(),
-    });
+    };
+    const fill = new Fill(digest, size, file, keeper, this.#patience);
     this.#fills.set(digest, fill);
+    this.#ending.set(digest, this.#untilFree(fill, claim));
     claim.lost.addEventListener('abort', () => fill.park(new Error('another process took the fill over')));
-    fill.ended.then(async () => {
-      this.#fills.delete(digest);
-      await claim.release();
-    });
     fill.start(source, { ...opened, size });
     return { kind: 'fill', fill };
+  }
+
+  async #untilFree(fill: Fill, claim: Claim): Promise<void> {
+    await fill.ended;
+    await release(claim);
+    this.#fills.delete(fill.digest);
+    this.#ending.delete(fill.digest);
   }
 
   /** The right to fill and the file to do it in, in this order; `undefined` when nothing can be kept now. */
@@ -107,7 +120,7 @@ export class Fills {
     const claim = await this.#claims.acquire(`fills/${digest.replace(':', '-')}`).catch(cannotKeep);
     const file = claim && (await this.#spool.open(digest).catch(cannotKeep));
     if (claim !== undefined && file !== undefined) return { claim, file };
-    await claim?.release();
+    if (claim !== undefined) await release(claim);
     return undefined;
   }
 
@@ -158,9 +171,19 @@ interface Place {
   file: SpoolFile;
 }
 
+/** What is there stays for the next one; where nothing is, nothing stays. */
 async function leave({ claim, file }: Place): Promise<void> {
+  if (file.extents.bytes === 0) await file.discard();
   await file.close();
-  await claim.release();
+  await release(claim);
+}
+
+async function release(claim: Claim): Promise<void> {
+  try {
+    await claim.release();
+  } catch (error) {
+    publish('notice', { level: 'warn', message: 'cannot release the claim on a fill', error });
+  }
 }
 
 function cannotKeep(error: unknown): undefined {

@@ -3,6 +3,7 @@ import { toClientError } from '../upstream/failure.ts';
 import { Direct } from './direct.ts';
 import { SpoolFailed } from './fetcher.ts';
 import type { Fill } from './fill.ts';
+import { beganAnew } from './growing-blob.ts';
 import type { Source } from './source.ts';
 import { HELD_BACK } from './verification.ts';
 
@@ -32,7 +33,7 @@ export class Follower implements AsyncDisposable {
   /** Small bodies are waited for whole, so that their failure is an error and not a broken body. */
   async ready(signal: AbortSignal): Promise<void> {
     if (this.#fill.size > HELD_BACK) return;
-    await this.#fill.whenVerified(signal).catch((error: unknown) => {
+    await this.#fill.bytes.whenVerified(signal).catch((error: unknown) => {
       if (!(error instanceof SpoolFailed)) throw error;
     });
   }
@@ -54,11 +55,10 @@ export class Follower implements AsyncDisposable {
 
   async #read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
     if (this.#direct !== undefined) return this.#direct.read(buffer, position, signal);
-    if (this.#generation !== undefined && this.#generation !== this.#fill.generation)
-      throw new Error('the blob began anew from another source');
+    if (this.#generation !== undefined && this.#generation !== this.#fill.bytes.generation) throw beganAnew();
     try {
       const read = await this.#fill.read(buffer, position, this.unverified, signal);
-      this.#generation ??= this.#fill.generation;
+      this.#generation ??= this.#fill.bytes.generation;
       return read;
     } catch (error) {
       if (!(error instanceof SpoolFailed)) throw error;

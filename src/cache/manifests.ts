@@ -7,6 +7,7 @@ import { type Answer, type ContentAnswer, type Handling, upstreamAnswer } from '
 import type { Parts } from './blobs.ts';
 import type { Asking, Proof } from './membership.ts';
 import { lengthOf } from './source.ts';
+import { verified } from './verified-stream.ts';
 
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
 /** Larger manifests pass through without being kept (bytes). */
@@ -88,7 +89,11 @@ export class Manifests {
       return upstreamAnswer(response, REFUSED, true);
     }
     const bytes = await readManifest(response, repository.upstream);
-    if (bytes === undefined) return upstreamAnswer(response, { cache: 'bypass', why: 'not-cacheable' }, true);
+    if (bytes === undefined) {
+      const isVerifiable = !isSchema1(essence(response.headers['content-type'] ?? ''));
+      const body = isVerifiable ? verified(response.body, digest) : response.body;
+      return upstreamAnswer({ ...response, body }, { cache: 'bypass', why: 'not-cacheable' }, true);
+    }
     if (digestOf(bytes, algorithmOf(digest)) !== digest) {
       throw new UpstreamError('protocol', 'the upstream sent a manifest that is not what its digest says');
     }
@@ -140,7 +145,10 @@ export class Manifests {
 
 const FETCH_TIMEOUT = 120_000;
 
-/** The body of a manifest; `undefined` when it is of a kind or size that is never kept. Encoded bytes are refused. */
+/**
+ * The body of a manifest; `undefined`, with the whole body still to be read, when it is of a kind or size that is
+ * never kept. Encoded bytes are refused.
+ */
 export async function readManifest(response: UpstreamResponse, upstream: string): Promise<Uint8Array | undefined> {
   const { headers, body } = response;
   const encoding = headers['content-encoding'];
@@ -156,15 +164,17 @@ export async function readManifest(response: UpstreamResponse, upstream: string)
   const chunks: Buffer[] = [];
   let total = 0;
   try {
-    for await (const chunk of body as AsyncIterable<Buffer>) {
+    for await (const chunk of body.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
       chunks.push(chunk);
       total += chunk.length;
-      if (total > MAX_MANIFEST) throw new UpstreamError('protocol', 'the upstream sent an endless manifest');
+      if (total > MAX_MANIFEST) break;
     }
   } catch (cause) {
-    throw cause instanceof UpstreamError
-      ? cause
-      : new UpstreamError('unreachable', 'the upstream broke off a manifest', { cause });
+    throw new UpstreamError('unreachable', 'the upstream broke off a manifest', { cause });
+  }
+  if (total > MAX_MANIFEST) {
+    body.unshift(Buffer.concat(chunks, total));
+    return undefined;
   }
   publish('upstreamBytes', { upstream, bytes: total });
   if (length !== undefined && length !== total)

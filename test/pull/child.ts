@@ -1,0 +1,70 @@
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { stringify } from 'yaml';
+import type { FakeUpstream } from '../support/upstream/upstream.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** A gateway in a process of its own, for what happens when that ends without a word. */
+export class ChildGateway implements AsyncDisposable {
+  readonly dir: string;
+  #child: ChildProcess | undefined;
+  /** Origin of the plain listener. */
+  own = '';
+
+  private constructor(dir: string) {
+    this.dir = dir;
+  }
+
+  /** In front of one upstream over plain HTTP, which it knows as docker.io. */
+  static async start(upstream: FakeUpstream): Promise<ChildGateway> {
+    const dir = await mkdtemp(join(tmpdir(), 'layover-child-'));
+    const roles = upstream.roles.map((role) => upstream.authority(role));
+    const config = {
+      listen: { https: '127.0.0.1:0', http: '127.0.0.1:0' },
+      certs: { dir: join(dir, 'certs') },
+      storage: { root: join(dir, 'data') },
+      log: { level: 'error', access: { file: join(dir, 'access.log') } },
+      upstreams: { 'docker.io': { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles } },
+    };
+    await writeFile(join(dir, 'gateway.yaml'), stringify(config));
+    const gateway = new ChildGateway(dir);
+    await gateway.up();
+    return gateway;
+  }
+
+  async up(): Promise<void> {
+    const flags = ['--disable-warning=ExperimentalWarning', MAIN, 'start', '--json'];
+    const child = spawn(process.execPath, [...flags, '--config', join(this.dir, 'gateway.yaml')], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+    });
+    this.#child = child;
+    for await (const line of createInterface({ input: child.stdout })) {
+      if (!line.startsWith('{')) continue;
+      this.own = `http://${(JSON.parse(line) as { http: string }).http}`;
+      return;
+    }
+    throw new Error('the gateway did not start');
+  }
+
+  /** Ends it as a power cut or the kernel's out-of-memory killer would. */
+  async kill(): Promise<void> {
+    const child = this.#child;
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return;
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+  }
+
+  accessLog(): Promise<string> {
+    return readFile(join(this.dir, 'access.log'), 'utf8');
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.kill();
+    await rm(this.dir, { recursive: true, force: true, maxRetries: 5 });
+  }
+}
