@@ -6,6 +6,9 @@ import { authority, type Layover, startLayover } from '../main.ts';
 /** Milliseconds that running answers get after a SIGTERM. */
 const DRAIN = 30_000;
 
+const NOT_443 = `(clients ask for them on port 443 alone: forward it to the https port above, or let this start have it by
+  sudo sysctl -w net.ipv4.ip_unprivileged_port_start=443)`;
+
 /** Runs the gateway until a signal ends it. */
 export async function start(config: Config, json: boolean): Promise<number> {
   const layover = await startLayover(config, process.env);
@@ -52,7 +55,8 @@ ${admin === undefined ? '' : `  admin  ${authority(admin)}  /livez /readyz /metr
 
 next: trust the CA on each client, then let these names lead to this machine (DNS or /etc/hosts):
   ${presented.join(' ')}
-or try it at once, with nothing set up:
+${https.port === 443 ? '' : `${NOT_443}\n`}or try it at once, with nothing set up:
   docker pull localhost:${http.port}/docker.io/library/alpine
+how to, for each client: docs/clients.md
 `;
 }
