@@ -1,7 +1,6 @@
 import type { ServerResponse } from 'node:http';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
-import { setTimeout as delay } from 'node:timers/promises';
 import type { ByteRange } from '../oci/range.ts';
 import type { Body, ByteSource } from '../registry/exchange.ts';
 import { giveBack, takeBuffer } from './buffers.ts';
@@ -41,13 +40,15 @@ export async function sendBody(out: Outgoing, body: Body): Promise<void> {
       return sendStream(out, body.stream);
     case 'source': {
       await using source = body.source;
-      await sendRange(out, source, body.range);
+      using line = new Line(out);
+      await sendRange(line, source, body.range);
       break;
     }
     case 'parts': {
       await using source = body.source;
-      for (const { head, range } of body.parts) await sendRange(out, source, range, head);
-      await write(out, body.tail);
+      using line = new Line(out);
+      for (const { head, range } of body.parts) await sendRange(line, source, range, head);
+      await line.write(body.tail);
     }
   }
   out.response.end();
@@ -59,11 +60,44 @@ export async function releaseBody(body: Body | undefined): Promise<void> {
   if (body?.kind === 'source' || body?.kind === 'parts') await body.source[Symbol.asyncDispose]();
 }
 
+/** An answer's bytes on their way into the socket, one block after the other. */
+class Line implements Disposable {
+  readonly out: Outgoing;
+  #refuse: ((reason: unknown) => void) | undefined;
+
+  constructor(out: Outgoing) {
+    this.out = out;
+    out.exchange.signal.addEventListener('abort', this.#abort);
+  }
+
+  /** Resolves when the socket has taken the bytes and their buffer may be used again. */
+  write(bytes: Uint8Array): Promise<void> {
+    const { response, exchange } = this.out;
+    exchange.signal.throwIfAborted();
+    return new Promise((resolve, reject) => {
+      this.#refuse = reject;
+      response.write(bytes, (error) => {
+        if (error) return reject(error);
+        exchange.bytes += bytes.length;
+        resolve();
+      });
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.out.exchange.signal.removeEventListener('abort', this.#abort);
+  }
+
+  /** A socket that is torn down may forget its callbacks. */
+  readonly #abort = (): void => this.#refuse?.(this.out.exchange.signal.reason);
+}
+
 /**
  * Reads one block ahead of the write, with two pooled buffers and no stream: this is the warm path, and it costs
  * little more than the encryption does. `preface` goes out before the range.
  */
-async function sendRange(out: Outgoing, source: ByteSource, range: ByteRange, preface?: Uint8Array): Promise<void> {
+async function sendRange(line: Line, source: ByteSource, range: ByteRange, preface?: Uint8Array): Promise<void> {
+  const { out } = line;
   let position = range.start;
   let ahead = readAhead(out, source, range);
   try {
@@ -71,12 +105,12 @@ async function sendRange(out: Outgoing, source: ByteSource, range: ByteRange, pr
       await soon(ahead);
       out.head();
     }
-    if (preface !== undefined) await write(out, preface);
+    if (preface !== undefined) await line.write(preface);
     while (ahead !== undefined) {
       const block = await ahead;
       position += block.length;
       ahead = readAhead(out, source, { start: position, end: range.end });
-      await write(out, block.buffer.subarray(0, block.length));
+      await line.write(block.buffer.subarray(0, block.length));
       giveBack(block.buffer);
     }
   } finally {
@@ -109,30 +143,15 @@ async function readBlock({ exchange }: Outgoing, source: ByteSource, { start, en
 
 /** Rejects when `first` does so soon; returns when it is there or when waiting longer would leave the client in doubt. */
 async function soon(first: Promise<Block> | undefined): Promise<void> {
-  const settled = new AbortController();
-  const patience = delay(PATIENCE, undefined, { signal: settled.signal, ref: false }).catch(() => undefined);
+  let timer: NodeJS.Timeout | undefined;
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, PATIENCE).unref();
+  });
   try {
     await Promise.race([first, patience]);
   } finally {
-    settled.abort();
+    clearTimeout(timer);
   }
-}
-
-/** Resolves when the socket has taken the bytes and their buffer may be used again. */
-function write({ response, exchange }: Outgoing, bytes: Uint8Array): Promise<void> {
-  const { signal } = exchange;
-  return new Promise((resolve, reject) => {
-    // A socket that is torn down may forget its callbacks.
-    const abort = (): void => reject(signal.reason);
-    if (signal.aborted) return abort();
-    signal.addEventListener('abort', abort, { once: true });
-    response.write(bytes, (error) => {
-      signal.removeEventListener('abort', abort);
-      if (error) return reject(error);
-      exchange.bytes += bytes.length;
-      resolve();
-    });
-  });
 }
 
 async function sendStream(out: Outgoing, stream: Readable): Promise<void> {

@@ -16,6 +16,7 @@ import {
 } from './content-key.ts';
 import { KeyedGate } from './gate.ts';
 import { isCount, parseObject, toJson } from './json.ts';
+import { RecentRecords } from './recent-records.ts';
 import { type AccessRecord, parseAccessRecord, parseTagRecord, type TagRecord } from './records.ts';
 
 /** That a digest belongs to a repository, and what is known of it: media type and size for manifests only. */
@@ -37,6 +38,7 @@ export class Content {
   readonly #backend: Backend;
   readonly #durable: boolean;
   readonly #updates = new KeyedGate();
+  readonly #links = new RecentRecords<Link>();
 
   /** `durable`: links, tags and records survive a power cut, too; blobs always do. */
   constructor(backend: Backend, options: { readonly durable?: boolean } = {}) {
@@ -71,16 +73,22 @@ export class Content {
 
   /** A manifest's link without a media type has lost it in a power cut: it proves membership, but no Content-Type. */
   async link(repository: Repository, digest: Digest): Promise<Link | undefined> {
-    return await this.#record(linkKey(repository, digest), parseLink);
+    const key = linkKey(repository, digest);
+    return await this.#links.get(key, () => this.#record(key, parseLink));
   }
 
   async addLink(repository: Repository, digest: Digest, link: Link = {}): Promise<void> {
     const bytes = link.mediaType === undefined && link.size === undefined ? EMPTY : toJson(link);
-    await this.#put(linkKey(repository, digest), bytes);
+    const key = linkKey(repository, digest);
+    await this.#put(key, bytes);
+    this.#links.forget(key);
   }
 
-  removeLink(repository: Repository, digest: Digest): Promise<boolean> {
-    return this.#remove(linkKey(repository, digest));
+  async removeLink(repository: Repository, digest: Digest): Promise<boolean> {
+    const key = linkKey(repository, digest);
+    const removed = await this.#remove(key);
+    this.#links.forget(key);
+    return removed;
   }
 
   /** Notes that a manifest proven for this repository names these digests. */

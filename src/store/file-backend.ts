@@ -121,7 +121,7 @@ export class FileBackend implements Backend {
       if (hasCode(error, 'ENOENT', 'ENOTDIR')) return undefined;
       throw error;
     }
-    const stat = await file.stat();
+    const stat = file.stat();
     if (stat.isFile()) return { file, stat };
     await file.close();
     return undefined;

@@ -41,8 +41,10 @@ export class OpenFile implements AsyncDisposable {
     return this.#call((fd, done) => drain(fd, bytes, 0, position, done));
   }
 
-  stat(): Promise<fs.BigIntStats> {
-    return this.#call((fd, done) => fs.fstat(fd, { bigint: true }, done));
+  /** Synchronous: the kernel answers it from memory, in a tenth of the time that asking another thread takes. */
+  stat(): fs.BigIntStats {
+    if (this.#closing) throw new Error('the file is closed');
+    return fs.fstatSync(this.#fd, { bigint: true });
   }
 
   /** Resolves when the content survives a power cut. An error leaves the content unknown for good: never retry. */

@@ -242,7 +242,7 @@ export class SpoolFile implements AsyncDisposable {
   /** Whether the name still leads to this file, not to a later one for the same digest. */
   async #isOurs(): Promise<boolean> {
     const found = await lstat(this.#path, { bigint: true }).catch(() => undefined);
-    return found !== undefined && found.ino === (await this.#file.stat()).ino;
+    return found !== undefined && found.ino === this.#file.stat().ino;
   }
 }
 

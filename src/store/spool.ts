@@ -105,7 +105,7 @@ async function resume(digest: Digest, paths: SpoolPaths, free: () => void): Prom
   const file = await openPart(paths.part);
   if (file === undefined) return undefined;
   try {
-    const { nlink, size } = await file.stat();
+    const { nlink, size } = file.stat();
     const resumed = new SpoolFile(digest, paths, file, free);
     if (nlink === 1n && (await resumed.restore(sidecar, Number(size)))) return resumed;
     publish('notice', {
