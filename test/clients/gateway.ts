@@ -5,6 +5,8 @@ import { workspace } from './machine.ts';
 import { Daemon } from './process.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 
+/** Where the registries' names lead; not a loopback address, for which docker would neither insist on TLS nor check it. */
+export const gatewayAddress = '192.0.2.1';
 const admin = '127.0.0.1:9464';
 const folder = join(workspace, 'gateway');
 
@@ -56,7 +58,7 @@ export class Gateway implements AsyncDisposable {
 
 function configuration(upstream: Upstream): object {
   return {
-    listen: { https: '127.0.0.1:443', http: '127.0.0.1:5000', admin },
+    listen: { https: `${gatewayAddress}:443`, http: '127.0.0.1:5000', admin },
     storage: { root: join(folder, 'data') },
     certs: { dir: join(folder, 'certs') },
     log: { access: { file: join(folder, 'access.log'), format: 'json' } },

@@ -16,8 +16,11 @@ export class Machine {
     this.#root = root;
   }
 
-  /** Mounts the release at `lower` ("/" is the machine itself); to be called inside a mount namespace of its own. */
-  static async mount(lower: string, hosts: readonly string[]): Promise<Machine> {
+  /**
+   * Mounts the release at `lower` ("/" is the machine itself), in which these host names have these addresses;
+   * to be called inside a mount namespace of its own.
+   */
+  static async mount(lower: string, hosts: ReadonlyMap<string, string>): Promise<Machine> {
     const [root, upper, work] = ['/mnt/root', '/mnt/upper', '/mnt/work'] as const;
     await run(['mount', '-t', 'tmpfs', 'tmpfs', '/mnt']);
     await Promise.all([root, upper, work, workspace].map((path) => mkdir(path)));
@@ -32,7 +35,7 @@ export class Machine {
     }
     await mkdir(root + workspace, { recursive: true });
     await run(['mount', '--bind', workspace, root + workspace]);
-    await writeFile(`${root}/etc/hosts`, hosts.map((host) => `127.0.0.1 ${host}\n`).join(''));
+    await writeFile(`${root}/etc/hosts`, [...hosts].map(([name, address]) => `${address} ${name}\n`).join(''));
     return new Machine(root);
   }
 

@@ -1,8 +1,10 @@
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, Store } from './clients/client.ts';
 import type { Gateway } from './gateway.ts';
 import { blobsFor, verify } from './images.ts';
-import type { Machine } from './machine.ts';
+import { type Machine, workspace } from './machine.ts';
 import type { Repository, Upstream } from './upstreams/upstream.ts';
 
 /** One client in front of one upstream, with a gateway of its own. */
@@ -76,11 +78,20 @@ async function pullEverything(row: Row): Promise<void> {
   await refused(row);
 }
 
-/** An empty store, logged in where the repository asks for it. */
+/** An empty store with the account that the repository asks for; like people, it logs in once, not for each pull. */
 async function openStore(row: Row, { account }: Repository): Promise<Store> {
-  const store = await row.client.open(row.machine);
-  if (account !== undefined) await store.login(row.upstream.registry, account);
-  return store;
+  const home = join(workspace, account?.username ?? 'nobody');
+  const firstTime = (await mkdir(home, { recursive: true })) !== undefined;
+  const store = await row.client.open(row.machine, home);
+  if (account === undefined || !firstTime) return store;
+  try {
+    await store.login(row.upstream.registry, account);
+    return store;
+  } catch (error) {
+    await rm(home, { recursive: true });
+    await store[Symbol.asyncDispose]();
+    throw error;
+  }
 }
 
 /** Pulls into a store that is empty before, and compares every digest with the original. */

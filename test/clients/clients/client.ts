@@ -17,6 +17,7 @@ export interface Pulled {
 
 /** A client with an empty image store of its own; disposing of it ends its daemons. */
 export interface Store extends AsyncDisposable {
+  /** Checks an account at a registry and keeps it in the store's home. */
   login(registry: string, account: Account): Promise<void>;
   /** Pulls a reference that is complete, such as `docker.io/library/app:1`; `architecture` is that of Go. */
   pull(reference: string, architecture: string): Promise<Pulled>;
@@ -27,5 +28,6 @@ export interface Store extends AsyncDisposable {
 export interface Client {
   /** The command that prints the version, for the table. */
   readonly version: readonly string[];
-  open(machine: Machine): Promise<Store>;
+  /** `home` is the folder of the accounts that were logged in, which outlives the store. */
+  open(machine: Machine, home: string): Promise<Store>;
 }

@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Machine } from '../machine.ts';
 import type { Daemon } from '../process.ts';
@@ -82,35 +83,56 @@ export class Containerd implements AsyncDisposable {
 
 class ContainerdStore implements Store {
   readonly #containerd: Containerd;
-  #user: readonly string[] = [];
+  readonly #home: string;
 
-  constructor(containerd: Containerd) {
+  constructor(containerd: Containerd, home: string) {
     this.#containerd = containerd;
+    this.#home = home;
   }
 
   /** ctr has no login: the account goes with each command. */
   async login(_registry: string, { username, password }: Account): Promise<void> {
-    this.#user = ['--user', `${username}:${password}`];
+    await writeFile(join(this.#home, 'user'), `${username}:${password}`);
   }
 
   async pull(reference: string, architecture: string): Promise<Pulled> {
-    await this.#containerd.ctr(['images', 'pull', '--platform', `linux/${architecture}`, ...this.#user, reference]);
+    await this.#containerd.ctr([
+      'images',
+      'pull',
+      '--platform',
+      `linux/${architecture}`,
+      ...(await this.#user()),
+      reference,
+    ]);
     return this.#containerd.read(reference, architecture);
   }
 
   /** containerd 1 pushes the manifest of the platform, containerd 2 the whole index. */
   async push(from: string, to: string, architecture: string): Promise<void> {
-    await this.#containerd.ctr(['images', 'push', '--platform', `linux/${architecture}`, ...this.#user, to, from]);
+    await this.#containerd.ctr([
+      'images',
+      'push',
+      '--platform',
+      `linux/${architecture}`,
+      ...(await this.#user()),
+      to,
+      from,
+    ]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#containerd[Symbol.asyncDispose]();
   }
+
+  async #user(): Promise<string[]> {
+    const user = await readFile(join(this.#home, 'user'), 'utf8').catch(() => undefined);
+    return user === undefined ? [] : ['--user', user];
+  }
 }
 
 export const containerd: Client = {
   version: ['containerd', '--version'],
-  async open(machine) {
-    return new ContainerdStore(await Containerd.start(machine));
+  async open(machine, home) {
+    return new ContainerdStore(await Containerd.start(machine), home);
   },
 };

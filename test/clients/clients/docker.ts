@@ -18,10 +18,10 @@ class Docker implements AsyncDisposable {
   readonly #socket: string;
   readonly #config: string;
 
-  private constructor(machine: Machine, folder: string, storage: readonly string[]) {
+  private constructor(machine: Machine, folder: string, home: string, storage: readonly string[]) {
     this.#machine = machine;
     this.#socket = `unix://${join(folder, 'docker.sock')}`;
-    this.#config = join(folder, 'config');
+    this.#config = home;
     const state = ['--data-root', join(folder, 'data'), '--exec-root', join(folder, 'exec')];
     const address = ['--pidfile', join(folder, 'pid'), '--host', this.#socket];
     const network = ['--bridge', 'none', '--iptables=false', '--ip6tables=false'];
@@ -29,8 +29,8 @@ class Docker implements AsyncDisposable {
     this.#daemon = machine.start(argv, join(folder, 'dockerd.log'));
   }
 
-  static async start(machine: Machine, storage: readonly string[]): Promise<Docker> {
-    const docker = new Docker(machine, await machine.folder('docker'), storage);
+  static async start(machine: Machine, home: string, storage: readonly string[]): Promise<Docker> {
+    const docker = new Docker(machine, await machine.folder('docker'), home, storage);
     await docker.#daemon.ready(() => docker.command(['version']));
     return docker;
   }
@@ -121,16 +121,16 @@ class ContainerdImageStore implements Store {
 
 export const docker: Client = {
   version: ['dockerd', '--version'],
-  async open(machine) {
-    return new GraphStore(await Docker.start(machine, ['--storage-driver', 'vfs']));
+  async open(machine, home) {
+    return new GraphStore(await Docker.start(machine, home, ['--storage-driver', 'vfs']));
   },
 };
 
 export const dockerWithContainerd: Client = {
   version: ['dockerd', '--version'],
-  async open(machine) {
+  async open(machine, home) {
     const containerd = await Containerd.start(machine, 'moby');
     const storage = ['--containerd', containerd.address, '--feature', 'containerd-snapshotter=true'];
-    return new ContainerdImageStore(await Docker.start(machine, storage), containerd);
+    return new ContainerdImageStore(await Docker.start(machine, home, storage), containerd);
   },
 };

@@ -1,4 +1,5 @@
 import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Machine } from '../machine.ts';
 import type { Account, Client, Pulled, Store } from './client.ts';
 
@@ -14,10 +15,10 @@ class PodmanStore implements Store {
   readonly #folder: string;
   readonly #authFile: string;
 
-  constructor(machine: Machine, folder: string) {
+  constructor(machine: Machine, folder: string, home: string) {
     this.#machine = machine;
     this.#folder = folder;
-    this.#authFile = `${folder}/auth.json`;
+    this.#authFile = join(home, 'auth.json');
   }
 
   async login(registry: string, { username, password }: Account): Promise<void> {
@@ -51,9 +52,9 @@ class PodmanStore implements Store {
 
 export const podman: Client = {
   version: ['podman', '--version'],
-  async open(machine) {
-    const folder = await machine.folder('podman');
-    await writeFile(`${folder}/auth.json`, '{}'); // podman 4 refuses the name of a file that is not there
-    return new PodmanStore(machine, folder);
+  async open(machine, home) {
+    // podman 4 refuses the name of a file that is not there
+    await writeFile(join(home, 'auth.json'), '{}', { flag: 'wx' }).catch(() => {});
+    return new PodmanStore(machine, await machine.folder('podman'), home);
   },
 };

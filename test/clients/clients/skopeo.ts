@@ -20,10 +20,10 @@ class SkopeoStore implements Store {
   readonly #authFile: string;
   readonly #pulled = new Map<string, string>();
 
-  constructor(machine: Machine, folder: string) {
+  constructor(machine: Machine, folder: string, home: string) {
     this.#machine = machine;
     this.#folder = folder;
-    this.#authFile = `${folder}/auth.json`;
+    this.#authFile = join(home, 'auth.json');
   }
 
   async login(registry: string, { username, password }: Account): Promise<void> {
@@ -75,7 +75,7 @@ function sha256(bytes: Buffer): string {
 
 export const skopeo: Client = {
   version: ['skopeo', '--version'],
-  async open(machine) {
-    return new SkopeoStore(machine, await machine.folder('skopeo'));
+  async open(machine, home) {
+    return new SkopeoStore(machine, await machine.folder('skopeo'), home);
   },
 };
