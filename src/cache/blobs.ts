@@ -11,7 +11,7 @@ import type { Begun, Fills } from './fills.ts';
 import { Follower } from './follower.ts';
 import type { Asking, Membership, Proof } from './membership.ts';
 import type { SmallObjects } from './small-objects.ts';
-import type { Source } from './source.ts';
+import { lengthOf, type Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
@@ -51,7 +51,11 @@ export class Blobs {
     if (proof.kind === 'asked' && proof.size !== undefined)
       return { kind: 'content', digest, size: proof.size, handling };
     const response = await upstream(asking.repository.upstream).request(await this.#request(asking, digest, 'HEAD'));
-    return upstreamAnswer(response, response.status === 200 ? handling : REFUSED, false);
+    const isThere = response.status === 200;
+    const size = isThere ? lengthOf(response.headers['content-length']) : undefined;
+    if (size === undefined) return upstreamAnswer(response, isThere ? handling : REFUSED, false);
+    response.body.destroy();
+    return { kind: 'content', digest, size, handling };
   }
 
   /** The blob; `ranges` tell where the reader begins. */

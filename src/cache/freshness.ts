@@ -20,5 +20,5 @@ export function decide(checkedAt: number | undefined, now: number, policy: Fresh
   if (checkedAt === undefined) return 'unusable';
   const age = now - checkedAt;
   if (age >= 0 && age < Math.max(policy.ttl, SHARED)) return 'fresh';
-  return age < policy.staleOnError ? 'stale' : 'unusable';
+  return Math.max(age, 0) < policy.staleOnError ? 'stale' : 'unusable';
 }
