@@ -2,6 +2,7 @@ import { promises as dns } from 'node:dns';
 import { isIP } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { isHostName } from './address.ts';
+import { systemServers } from './name-servers.ts';
 
 export interface Address {
   readonly address: string;
@@ -43,7 +44,7 @@ export class Resolver {
     now: () => number = () => performance.now(),
   ) {
     this.#now = now;
-    if (servers.length > 0) this.#dns.setServers(servers);
+    this.#dns.setServers(servers.length > 0 ? servers : systemServers());
     this.#pins = new Map(
       Object.entries(pins).map(([name, addresses]) => [name.toLowerCase(), addresses.map(asAddress)]),
     );
