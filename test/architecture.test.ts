@@ -38,8 +38,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
 const WIRING = ['cli', 'main'];
 
 const CORE = ['oci', 'store', 'upstream', 'auth', 'cache', 'registry', 'gateway', 'tls'];
-const CORE_AIM = 6000;
-const CORE_LIMIT = 6500;
+/** Lines without comments and blank ones; see docs/decisions/0007-size-of-the-core.md. */
+const CORE_LIMIT = 8500;
 const FILE_LIMIT = 250;
 const FUNCTION_LIMIT = 60;
 const EMPTY_WORDS = ['util', 'helper', 'manager', 'service', 'common', 'data', 'info', 'handler'];
@@ -156,13 +156,11 @@ test('long functions of every form are found, long blocks of other kinds are not
 test('the core rooms together can be read in a day', (t) => {
   const sizes = CORE.map((room) => {
     const own = files.filter((file) => file.room === room);
-    const lines = own.reduce((sum, file) => sum + file.lines.length, 0);
-    return { room, lines, code: own.reduce((sum, file) => sum + codeLines(file.text), 0) };
+    return { room, code: own.reduce((sum, file) => sum + codeLines(file.text), 0) };
   });
-  const total = sizes.reduce((sum, { lines }) => sum + lines, 0);
-  const code = sizes.reduce((sum, size) => sum + size.code, 0);
-  const figure = `${total} lines, ${code} without comments (${sizes.map(({ room, lines }) => `${room} ${lines}`).join(', ')})`;
-  t.log(`core: ${figure}; the aim is ${CORE_AIM}`);
+  const total = sizes.reduce((sum, { code }) => sum + code, 0);
+  const figure = `${total} lines of code (${sizes.map(({ room, code }) => `${room} ${code}`).join(', ')})`;
+  t.log(`core: ${figure}`);
   t.true(total <= CORE_LIMIT, `the core rooms have ${figure}, more than ${CORE_LIMIT}; make one of them simpler`);
 });
 

@@ -1,6 +1,8 @@
+import type { Mistake } from './error.ts';
 import { isNamespace, parseAddress, parseHost, parseHostOrIp, parsePresentedHost } from './grammar.ts';
 import { isTree, valueAt } from './layers.ts';
-import { isWritten, type Mistake, oneOf, type Path, wrongKey, wrongValue } from './mistake.ts';
+import { isWritten, oneOf, wrongKey, wrongValue } from './mistake.ts';
+import type { Path } from './path.ts';
 import type { Place } from './place.ts';
 
 /**

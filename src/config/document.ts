@@ -1,5 +1,5 @@
 import { LineCounter, parseDocument } from 'yaml';
-import type { Mistake } from './mistake.ts';
+import type { Mistake } from './error.ts';
 import { type Place, readPlaces } from './place.ts';
 
 /** One YAML file, read as far as it can be read. */

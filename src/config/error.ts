@@ -8,3 +8,11 @@ export class ConfigError extends Error {
     this.problems = problems;
   }
 }
+
+/** One mistake of the file: something else was expected at a place. `expected` starting with `one of` lists choices. */
+export interface Mistake {
+  readonly offset: number;
+  readonly path: string;
+  readonly expected: string;
+  readonly got: string;
+}

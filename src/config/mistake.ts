@@ -1,15 +1,7 @@
+import type { Mistake } from './error.ts';
+import { formatPath, type Path } from './path.ts';
 import type { Place } from './place.ts';
 import { closest } from './spelling.ts';
-
-export type Path = readonly PropertyKey[];
-
-/** One mistake of the file: something else was expected at a place. `expected` starting with `one of` lists choices. */
-export interface Mistake {
-  readonly offset: number;
-  readonly path: string;
-  readonly expected: string;
-  readonly got: string;
-}
 
 const CHOICES = 'one of ';
 
@@ -63,18 +55,6 @@ function suggestion(word: string, expected: string): string {
 /** `one of a, b`: the wording that suggestions are taken from. */
 export function oneOf(choices: Iterable<string>): string {
   return CHOICES + [...choices].join(', ');
-}
-
-const PLAIN_KEY = /^[\w.:*-]{1,100}$/;
-
-/** `upstreams.docker.io.urls[0]`; the whole file is `(document)`. */
-export function formatPath(path: Path): string {
-  const text = path.map((key) => {
-    if (typeof key === 'number') return `[${key}]`;
-    const name = String(key);
-    return PLAIN_KEY.test(name) ? `.${name}` : `[${JSON.stringify(name.slice(0, 100))}]`;
-  });
-  return text.join('').replace(/^\./, '') || '(document)';
 }
 
 /** A password may have slipped into any value beside the user name. */

@@ -1,5 +1,6 @@
 import { type Alias, type Document, isAlias, isMap, isPair, isScalar, isSeq, type Node, type YAMLMap } from 'yaml';
-import { formatPath, type Mistake, type Path } from './mistake.ts';
+import type { Mistake } from './error.ts';
+import { formatPath, type Path } from './path.ts';
 
 /** A value of the file with where it stands. Offsets count UTF-16 units from the start of the text. */
 export interface Place {
