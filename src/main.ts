@@ -44,8 +44,11 @@ export interface Layover {
   close(drain: number): Promise<void>;
 }
 
-/** Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. */
-export async function startLayover(config: Config, env: NodeJS.ProcessEnv): Promise<Layover> {
+/**
+ * Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. `now` tells who may
+ * read what until when, in epoch milliseconds.
+ */
+export async function startLayover(config: Config, env: NodeJS.ProcessEnv, now = Date.now): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
   const root = await openConfiguredRoot(config);
   const telemetry = startTelemetry({
@@ -62,7 +65,7 @@ export async function startLayover(config: Config, env: NodeJS.ProcessEnv): Prom
   });
   const authorities = await readAuthorities(config);
   const upstreams = await openUpstreams(config, authorities, network);
-  const rooms = furnish(config, layout, upstreams);
+  const rooms = furnish(config, layout, upstreams, now);
   let isReady = false;
   const gateway = openGateway(config, { root, network, authorities, telemetry, rooms, isReady: () => isReady });
   const close = async (drain: number): Promise<void> => {
@@ -135,7 +138,7 @@ interface Rooms {
   readonly tokens: TokenRelay;
 }
 
-function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, Upstream>): Rooms {
+function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, Upstream>, now: () => number): Rooms {
   const upstream = (name: string): Upstream => known(upstreams.get(name), name);
   const settings = (name: string): UpstreamConfig => known(config.upstreams[name], name);
   const content = new Content(new FileBackend(layout.cache), { durable: false });
@@ -145,9 +148,9 @@ function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, 
       settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
     hasCredentials: (name: string) => settings(name).credentials !== undefined,
   };
-  const access = new Access(content, policy, upstream);
-  const offline = new OfflineTokens(derive(layout, 'offline-tokens'));
-  const callers = new Callers(new Principals(derive(layout, 'principals')), offline);
+  const access = new Access(content, policy, upstream, now);
+  const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);
+  const callers = new Callers(new Principals(derive(layout, 'principals')), offline, now);
   const membership = new Membership(content, access, upstream);
   const fills = new Fills(content, new Spool(layout.spool), new FileClaims(layout.claims));
   const cache = new Cache(
@@ -155,7 +158,7 @@ function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, 
     (name) => settings(name).tags,
   );
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
-  return { access, cache, callers, challenges, tokens: new TokenRelay(callers, offline, upstream) };
+  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream) };
 }
 
 interface Doors {

@@ -2,11 +2,13 @@ import { publish } from '../events.ts';
 import { namespaced, type Repository } from '../oci/route.ts';
 import type { Content } from '../store/content.ts';
 import { type AccessRecord, proofOf, withoutProof, withoutPublic, withProof, withPublic } from '../store/records.ts';
-import type { Identity, UpstreamRequest } from '../upstream/contract.ts';
+import { type Identity, UpstreamError, type UpstreamRequest } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Caller, Principal } from './principal.ts';
+import { Proofs } from './proofs.ts';
+import { Recent } from './recent.ts';
 
-/** Why somebody may read a repository: anyone may, this principal may, or our own policy says so. */
+/** Why somebody may read a repository: anyone may, this principal may, or the configured account serves it. */
 export type Grant = 'public' | 'proven' | 'served';
 
 /** How to ask an upstream about a piece of content, without saying as whom. */
@@ -25,26 +27,33 @@ const GRANT_LIFE = 5 * 60_000;
 const PUBLIC_RECHECK = 24 * 3_600_000;
 const RETRY_PROBE = 3_600_000;
 const PROBE_TIMEOUT = 20_000;
-const MAX_REMEMBERED = 50_000;
+const REMEMBERED = 50_000;
+
+/** The configured account among the principals of a record. */
+const ACCOUNT = 'configured';
 
 /**
  * Whose bytes these are. Content is shared by digest, permission is not: a repository is readable by whom its
  * upstream let read it, proven here by the upstream's own answers.
  */
 export class Access {
-  readonly #content: Content;
+  readonly #proofs: Proofs;
   readonly #policy: AccessPolicy;
   readonly #upstream: (name: string) => Upstream;
-  readonly #records = new Map<string, Promise<AccessRecord>>();
+  readonly #now: () => number;
   /** Live proofs, `principal repository` → epoch milliseconds of their end. */
-  readonly #live = new Map<string, number>();
+  readonly #live = new Recent<number>(REMEMBERED);
   /** When a repository was last probed anonymously. */
-  readonly #probed = new Map<string, number>();
+  readonly #probed = new Recent<number>(REMEMBERED);
+  /** When the configured account was last refused by a repository, or by an upstream. */
+  readonly #declined = new Recent<number>(REMEMBERED);
 
-  constructor(content: Content, policy: AccessPolicy, upstream: (name: string) => Upstream) {
-    this.#content = content;
+  /** `now`: epoch milliseconds. */
+  constructor(content: Content, policy: AccessPolicy, upstream: (name: string) => Upstream, now = Date.now) {
+    this.#proofs = new Proofs(content);
     this.#policy = policy;
     this.#upstream = upstream;
+    this.#now = now;
   }
 
   /**
@@ -52,126 +61,147 @@ export class Access {
    * upstream cannot be asked, and an older proof counts too. `probe` lets us ask whether a public repository still is.
    */
   async grant(caller: Caller, repository: Repository, probe: Probe, offline = false): Promise<Grant | undefined> {
-    if (this.#policy.served(repository)) return 'served';
-    const record = await this.#record(repository);
+    const record = await this.#proofs.of(repository);
+    const now = this.#now();
     if (record.public !== undefined) {
-      if (Date.now() - record.public.checked > PUBLIC_RECHECK) this.#probeAnonymously(repository, probe);
+      if (now - record.public.checked > PUBLIC_RECHECK) this.#probeAnonymously(repository, probe);
       return 'public';
     }
+    const served = this.#policy.served(repository) ? proofOf(record, ACCOUNT) : undefined;
+    if (served !== undefined && (offline || now - served < GRANT_LIFE)) return 'served';
     if (caller.principal === 'anonymous') return undefined;
-    if ((this.#live.get(key(caller.principal, repository)) ?? 0) > Date.now()) return 'proven';
-    if (!offline) return undefined;
-    const at = proofOf(record, caller.principal);
-    return at !== undefined && Date.now() - at < this.#policy.offline ? 'proven' : undefined;
+    if ((this.#live.get(key(caller.principal, repository)) ?? 0) > now) return 'proven';
+    return (offline || caller.offline === true) && this.#bridges(record, caller) ? 'proven' : undefined;
   }
 
   async isPublic(repository: Repository): Promise<boolean> {
-    return (await this.#record(repository)).public !== undefined;
+    return (await this.#proofs.of(repository)).public !== undefined;
   }
 
-  /** As whom to ask the upstream for this caller. */
+  /**
+   * As whom to ask the upstream for this caller. Throws an UpstreamError where nobody can be asked: a token of ours
+   * stands for a credential that we do not have.
+   */
   async identity(caller: Caller, repository: Repository): Promise<Identity> {
-    if (caller.authorization !== undefined && caller.principal !== 'anonymous') {
-      return { kind: 'forward', authorization: caller.authorization, principal: caller.principal };
+    const { authorization, principal } = caller;
+    if (this.isServed(repository)) return { kind: 'configured' };
+    if (authorization !== undefined && principal !== 'anonymous') return { kind: 'forward', authorization, principal };
+    const record = await this.#proofs.of(repository);
+    if (record.public !== undefined) {
+      const { upstream } = repository;
+      const hasAccount = this.#policy.hasCredentials(upstream) && this.#trustsAccount(repository);
+      return { kind: hasAccount ? 'configured' : 'anonymous' };
     }
-    if (this.#policy.served(repository)) return { kind: 'configured' };
-    if (await this.isPublic(repository)) {
-      return this.#policy.hasCredentials(repository.upstream) ? { kind: 'configured' } : { kind: 'anonymous' };
+    if (caller.offline === true && this.#bridges(record, caller)) {
+      throw new UpstreamError('unreachable', 'the token service could not be reached, so nobody can be asked');
     }
-    if (caller.authorization === undefined) return { kind: 'anonymous' };
-    return { kind: 'forward', authorization: caller.authorization, principal: 'anonymous' };
+    return authorization === undefined ? { kind: 'anonymous' } : { kind: 'forward', authorization, principal };
   }
 
   /** Records that the upstream let `identity` read from `repository`. */
   async proved(caller: Caller, identity: Identity, repository: Repository, probe: Probe): Promise<void> {
-    if (identity.kind === 'configured') return;
     publish('proof', { upstream: repository.upstream, result: 'granted' });
+    if (identity.kind === 'configured') {
+      if (this.#policy.served(repository)) await this.#record(repository, ACCOUNT);
+      return;
+    }
     if (identity.kind === 'anonymous' || identity.principal === 'anonymous') return this.#setPublic(repository, true);
-    const now = Date.now();
-    this.#remember(
-      this.#live,
-      key(caller.principal, repository),
-      Math.min(now + GRANT_LIFE, caller.expires ?? Number.POSITIVE_INFINITY),
-    );
-    const at = proofOf(await this.#record(repository), caller.principal) ?? 0;
-    if (now - at >= GRANT_LIFE) await this.#update(repository, (record) => withProof(record, caller.principal, now));
+    const end = Math.min(this.#now() + GRANT_LIFE, caller.expires ?? Number.POSITIVE_INFINITY);
+    this.#live.set(key(caller.principal, repository), end);
+    await this.#record(repository, caller.principal);
     if (!(await this.isPublic(repository))) this.#probeAnonymously(repository, probe);
   }
 
-  /** Records that the upstream refused `identity`: what was proven before is withdrawn. */
+  /**
+   * Records that the upstream refused `identity`: what was proven before is withdrawn. An anonymous token proves
+   * nothing that way, since it may be one for another repository; our own anonymous requests do.
+   */
   async refused(caller: Caller, identity: Identity, repository: Repository): Promise<void> {
-    if (identity.kind === 'configured') return;
     publish('proof', { upstream: repository.upstream, result: 'refused' });
     if (identity.kind === 'anonymous') return this.#setPublic(repository, false);
-    if (identity.principal === 'anonymous') return;
-    this.#live.delete(key(caller.principal, repository));
-    if (proofOf(await this.#record(repository), caller.principal) === undefined) return;
-    await this.#update(repository, (record) => withoutProof(record, caller.principal));
+    if (identity.kind === 'forward') return this.withdraw(caller.principal, repository);
+    // Who is refused what anybody may read is refused everything.
+    const where = (await this.isPublic(repository)) ? repository.upstream : namespaced(repository);
+    this.#declined.set(where, this.#now());
+    await this.#erase(repository, ACCOUNT);
+  }
+
+  /** Forgets that `principal` was let read `repository`. */
+  async withdraw(principal: Principal, repository: Repository): Promise<void> {
+    if (principal === 'anonymous') return;
+    this.#live.delete(key(principal, repository));
+    await this.#erase(repository, principal);
+  }
+
+  /** Whether this repository is served to everybody by the configured account, as far as that may read it. */
+  isServed(repository: Repository): boolean {
+    return this.#policy.served(repository) && this.#trustsAccount(repository);
+  }
+
+  #bridges(record: AccessRecord, { principal }: Caller): boolean {
+    const at = proofOf(record, principal);
+    return at !== undefined && this.#now() - at < this.#policy.offline;
+  }
+
+  async #record(repository: Repository, principal: string): Promise<void> {
+    const now = this.#now();
+    const at = proofOf(await this.#proofs.of(repository), principal) ?? 0;
+    if (now - at >= GRANT_LIFE) await this.#proofs.update(repository, (record) => withProof(record, principal, now));
+  }
+
+  async #erase(repository: Repository, principal: string): Promise<void> {
+    if (proofOf(await this.#proofs.of(repository), principal) === undefined) return;
+    await this.#proofs.update(repository, (record) => withoutProof(record, principal));
+  }
+
+  #trustsAccount(repository: Repository): boolean {
+    const declined = [repository.upstream, namespaced(repository)].map((name) => this.#declined.get(name) ?? 0);
+    return declined.every((at) => this.#now() - at >= GRANT_LIFE);
   }
 
   async #setPublic(repository: Repository, isPublic: boolean): Promise<void> {
-    const now = Date.now();
-    const known = (await this.#record(repository)).public;
+    const now = this.#now();
+    const known = (await this.#proofs.of(repository)).public;
     if (isPublic && (known === undefined || now - known.checked > PUBLIC_RECHECK / 2)) {
-      await this.#update(repository, (record) => withPublic(record, now));
+      await this.#proofs.update(repository, (record) => withPublic(record, now));
     }
-    if (!isPublic && known !== undefined) await this.#update(repository, withoutPublic);
+    if (!isPublic && known !== undefined) await this.#proofs.update(repository, withoutPublic);
   }
 
   /** One anonymous HEAD of our own, behind the caller's back, at most hourly for a repository. */
   #probeAnonymously(repository: Repository, probe: Probe): void {
     const name = namespaced(repository);
-    if (Date.now() - (this.#probed.get(name) ?? 0) < RETRY_PROBE) return;
-    this.#remember(this.#probed, name, Date.now());
+    const now = this.#now();
+    if (now - (this.#probed.get(name) ?? 0) < RETRY_PROBE) return;
+    this.#probed.set(name, now);
     this.#probe(repository, probe).catch((error: unknown) => {
       publish('notice', { level: 'debug', message: `could not ask whether ${name} is public`, error });
     });
   }
 
   async #probe(repository: Repository, probe: Probe): Promise<void> {
-    const signal = AbortSignal.timeout(PROBE_TIMEOUT);
+    const status = await this.#askAnonymously(repository, { ...probe, method: 'HEAD' });
+    if (status !== 404) return this.#learn(repository, status);
+    // Gone, or hidden from strangers: what else the repository lets them see tells which.
+    const path = `/v2/${repository.name}/tags/list?n=1`;
+    const listed = await this.#askAnonymously(repository, { kind: 'tags', path, method: 'GET' });
+    await this.#learn(repository, listed === 404 ? 401 : listed);
+  }
+
+  async #learn(repository: Repository, status: number): Promise<void> {
+    if (status === 200) await this.#setPublic(repository, true);
+    if (status === 401 || status === 403) await this.#setPublic(repository, false);
+  }
+
+  async #askAnonymously(repository: Repository, question: Probe & { method: 'GET' | 'HEAD' }): Promise<number> {
     const response = await this.#upstream(repository.upstream).request({
-      ...probe,
-      method: 'HEAD',
+      ...question,
       repository: repository.name,
       identity: { kind: 'anonymous' },
-      signal,
+      signal: AbortSignal.timeout(PROBE_TIMEOUT),
     });
     response.body.destroy();
-    if (response.status === 200) await this.#setPublic(repository, true);
-    if (response.status === 401 || response.status === 403) await this.#setPublic(repository, false);
-  }
-
-  #record(repository: Repository): Promise<AccessRecord> {
-    const name = namespaced(repository);
-    let record = this.#records.get(name);
-    if (record === undefined) {
-      record = this.#content.access(repository).then((found) => found ?? { proofs: {} });
-      this.#remember(this.#records, name, record);
-    }
-    return record;
-  }
-
-  /** What is known counts even where it cannot be written down. */
-  async #update(repository: Repository, change: (record: AccessRecord | undefined) => AccessRecord): Promise<void> {
-    const name = namespaced(repository);
-    const known = await this.#record(repository);
-    this.#remember(this.#records, name, Promise.resolve(change(known)));
-    try {
-      await this.#content.updateAccess(repository, change);
-    } catch (error) {
-      publish('notice', { level: 'error', message: `cannot record who may read ${name}`, error });
-    }
-  }
-
-  #remember<Value>(map: Map<string, Value>, name: string, value: Value): void {
-    map.delete(name);
-    map.set(name, value);
-    if (map.size <= MAX_REMEMBERED) return;
-    for (const oldest of map.keys()) {
-      map.delete(oldest);
-      break;
-    }
+    return response.status;
   }
 }
 

@@ -1,25 +1,53 @@
-/** What an Authorization header or a token request's form says of its sender. */
-export type Credential =
-  | { readonly kind: 'password'; readonly username: string; readonly password: string }
-  | { readonly kind: 'refresh'; readonly token: string }
-  | { readonly kind: 'bearer'; readonly token: string };
+/** What proves who sends a request: a user name and a password, a token, or something only its issuer understands. */
+export interface Credential {
+  readonly kind: 'password' | 'refresh' | 'bearer' | 'other';
+  readonly secret: readonly string[];
+}
 
 /** Reads an Authorization header (RFC 7617, RFC 6750); `undefined` for other schemes and malformed values. */
 export function parseAuthorization(header: string): Credential | undefined {
   const match = /^(\w+) +([^\s]+)$/.exec(header.trim());
   const [scheme, value = ''] = [match?.[1]?.toLowerCase(), match?.[2]];
-  if (scheme === 'bearer') return { kind: 'bearer', token: value };
+  if (scheme === 'bearer') return { kind: 'bearer', secret: [value] };
   if (scheme !== 'basic') return undefined;
   const decoded = Buffer.from(value, 'base64').toString('utf8');
   const colon = decoded.indexOf(':');
   if (colon < 0) return undefined;
-  return { kind: 'password', username: decoded.slice(0, colon), password: decoded.slice(colon + 1) };
+  return { kind: 'password', secret: [decoded.slice(0, colon), decoded.slice(colon + 1)] };
 }
 
-/** Reads the credential in the form of a token request by POST (distribution, docs/spec/auth/oauth.md). */
-export function parseForm(form: URLSearchParams): Credential | undefined {
-  const [username, password] = [form.get('username'), form.get('password')];
-  if (username !== null && password !== null) return { kind: 'password', username, password };
-  const token = form.get('refresh_token');
-  return token === null ? undefined : { kind: 'refresh', token };
+/** What a token request may ask for without saying who asks (distribution, docs/spec/auth/token.md). */
+const NO_SECRET = new Set(['service', 'scope', 'client_id', 'account', 'offline_token']);
+
+/** A token request as its sender spelled it. */
+export interface Login {
+  readonly query: URLSearchParams;
+  readonly authorization?: string;
+  /** The body of a POST. */
+  readonly form?: string;
+}
+
+/**
+ * Reads who sends a token request (distribution, docs/spec/auth/token.md and oauth.md). `undefined` only where nothing
+ * in it can be a secret: a token that was got by one must never count as anybody's.
+ */
+export function parseLogin({ query, authorization, form }: Login): Credential | undefined {
+  const fields = [...query].filter(([name]) => !NO_SECRET.has(name)).flat();
+  const header = authorization === undefined ? undefined : parseAuthorization(authorization);
+  const [read, ...others] = [form === undefined ? undefined : parseForm(form), header].filter(
+    (one) => one !== undefined,
+  );
+  if (fields.length === 0 && others.length === 0 && (read !== undefined || authorization === undefined)) return read;
+  return { kind: 'other', secret: [...fields, authorization ?? '', form ?? ''] };
+}
+
+function parseForm(text: string): Credential {
+  const form = new URLSearchParams(text);
+  const [username, password, token] = ['username', 'password', 'refresh_token'].map(
+    (name) => form.get(name) ?? undefined,
+  );
+  if (token !== undefined && password === undefined) return { kind: 'refresh', secret: [token] };
+  if (username !== undefined && password !== undefined && token === undefined)
+    return { kind: 'password', secret: [username, password] };
+  return { kind: 'other', secret: [text] };
 }

@@ -1,58 +1,54 @@
 import { type Credential, parseAuthorization } from './authorization.ts';
-import type { OfflineTokens } from './offline-tokens.ts';
+import { isOurs, type OfflineTokens } from './offline-tokens.ts';
 import { ANONYMOUS, type Caller, type Principal, type Principals } from './principal.ts';
+import { Recent } from './recent.ts';
 
-const MAX_TOKENS = 20_000;
+const REMEMBERED = 20_000;
 
 /**
  * Tells who a request comes from. A token that an upstream issued through us belongs to whoever asked for it, so
- * that a client whose token changes every five minutes stays one principal; a token we never saw is its own.
+ * that a client whose token changes every five minutes stays one principal; a token we never saw, one that is over
+ * and one that several were given speak for themselves alone.
  */
 export class Callers {
   readonly #principals: Principals;
   readonly #offline: OfflineTokens;
-  /** By principal of the bare token; oldest first. */
-  readonly #issued = new Map<Principal, { readonly principal: Principal; readonly expires: number }>();
+  readonly #now: () => number;
+  /** By principal of the bare token. */
+  readonly #issued = new Recent<{ readonly principal: Principal; readonly expires: number }>(REMEMBERED);
 
-  constructor(principals: Principals, offline: OfflineTokens) {
+  /** `now`: epoch milliseconds. */
+  constructor(principals: Principals, offline: OfflineTokens, now: () => number = Date.now) {
     this.#principals = principals;
     this.#offline = offline;
+    this.#now = now;
   }
 
   async identify(authorization: string | undefined, upstream: string): Promise<Caller> {
-    if (authorization === undefined) return ANONYMOUS;
-    const credential = parseAuthorization(authorization);
-    if (credential === undefined) return ANONYMOUS;
-    if (credential.kind !== 'bearer') return { principal: this.principalOf(credential, upstream), authorization };
-    const own = await this.#offline.verify(credential.token, upstream);
-    if (own !== undefined) return { principal: own, offline: true };
-    const bare = this.#principals.ofBearer(upstream, credential.token);
+    const credential = authorization === undefined ? undefined : parseAuthorization(authorization);
+    if (authorization === undefined || credential === undefined) return ANONYMOUS;
+    const bare = this.principalOf(credential, upstream);
+    const [token = ''] = credential.secret;
+    if (credential.kind !== 'bearer') return { principal: bare, authorization };
+    if (isOurs(token)) {
+      const principal = await this.#offline.verify(token, upstream);
+      return principal === undefined ? ANONYMOUS : { principal, offline: true };
+    }
     const issued = this.#issued.get(bare);
-    return issued === undefined ? { principal: bare, authorization } : { ...issued, authorization };
+    const isKnown = issued !== undefined && issued.expires > this.#now();
+    return isKnown ? { ...issued, authorization } : { principal: bare, authorization };
   }
 
   /** The principal behind a credential; without one, nobody in particular. */
   principalOf(credential: Credential | undefined, upstream: string): Principal {
-    switch (credential?.kind) {
-      case undefined:
-        return 'anonymous';
-      case 'password':
-        return this.#principals.ofPassword(upstream, credential.username, credential.password);
-      case 'refresh':
-        return this.#principals.ofRefreshToken(upstream, credential.token);
-      case 'bearer':
-        return this.#principals.ofBearer(upstream, credential.token);
-    }
+    return this.#principals.of(upstream, credential);
   }
 
   /** Remembers that an upstream gave `token` to `principal` for `life` seconds. */
   issued(upstream: string, token: string, principal: Principal, life: number): void {
-    const bare = this.#principals.ofBearer(upstream, token);
-    this.#issued.delete(bare);
-    this.#issued.set(bare, { principal, expires: Date.now() + life * 1000 });
-    for (const oldest of this.#issued.keys()) {
-      if (this.#issued.size <= MAX_TOKENS) break;
-      this.#issued.delete(oldest);
-    }
+    const bare = this.principalOf({ kind: 'bearer', secret: [token] }, upstream);
+    const before = this.#issued.get(bare)?.principal ?? principal;
+    const expires = this.#now() + life * 1000;
+    this.#issued.set(bare, { principal: before === principal ? principal : bare, expires });
   }
 }

@@ -32,8 +32,8 @@ export class Challenges {
     const upstream = this.#upstream(name);
     const known = this.#pings.get(upstream.name);
     if (known !== undefined && Date.now() - known.at < PING_LIFE) return known.record;
-    const asking = this.#ask(upstream);
     const remembered = known?.record ?? (await this.#remembered(upstream));
+    const asking = this.#ask(upstream);
     if (remembered === undefined) return asking;
     asking.catch((error: unknown) => {
       publish('notice', {
@@ -81,10 +81,19 @@ export class Challenges {
 
   async #askOnce(upstream: Upstream): Promise<PingRecord> {
     const record = await upstream.ping();
+    if (toPingRecord(record) === undefined) return record;
     const before = this.#pings.get(upstream.name)?.record;
     this.#pings.set(upstream.name, { record, at: Date.now() });
-    if (JSON.stringify(before) !== JSON.stringify(record)) await this.#content.putUpstreamRecord(upstream.name, record);
+    if (JSON.stringify(before) !== JSON.stringify(record)) await this.#keep(upstream.name, record);
     return record;
+  }
+
+  async #keep(upstream: string, record: PingRecord): Promise<void> {
+    try {
+      await this.#content.putUpstreamRecord(upstream, record);
+    } catch (error) {
+      publish('notice', { level: 'error', message: `cannot remember what ${upstream} answers to /v2/`, error });
+    }
   }
 
   async #remembered(upstream: Upstream): Promise<PingRecord | undefined> {

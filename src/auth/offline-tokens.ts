@@ -7,19 +7,22 @@ const TYPE = 'layover-offline+jwt';
 const LIFE = 300;
 
 /**
- * Tokens of our own, for the time in which an upstream's token service cannot be reached. They say who asked, open
- * nothing by themselves, and are never sent upstream.
+ * Tokens of our own, for the time in which an upstream's token service cannot be reached, and for what needs none.
+ * They say who asked, open nothing by themselves, and are never sent upstream.
  */
 export class OfflineTokens {
   readonly #key: Uint8Array;
+  readonly #now: () => number;
 
-  constructor(key: Uint8Array) {
+  /** `now`: epoch milliseconds. */
+  constructor(key: Uint8Array, now: () => number = Date.now) {
     this.#key = key;
+    this.#now = now;
   }
 
   /** The token document of the distribution token protocol (docs/spec/auth/token.md). */
   async issue(principal: Principal, upstream: string): Promise<Record<string, string | number>> {
-    const now = new Date();
+    const now = new Date(this.#now());
     const token = await new SignJWT({ principal })
       .setProtectedHeader({ alg: 'HS256', typ: TYPE })
       .setIssuer(ISSUER)
@@ -32,13 +35,13 @@ export class OfflineTokens {
 
   /** Who the token was issued to; `undefined` when it is not ours, not for this upstream, or over. */
   async verify(token: string, upstream: string): Promise<Principal | undefined> {
-    if (!looksLikeOurs(token)) return undefined;
     try {
       const { payload } = await jwtVerify(token, this.#key, {
         algorithms: ['HS256'],
         typ: TYPE,
         issuer: ISSUER,
         audience: upstream,
+        currentDate: new Date(this.#now()),
       });
       return payload.principal as Principal;
     } catch {
@@ -49,7 +52,7 @@ export class OfflineTokens {
 
 const OUR_HEADER = Buffer.from(JSON.stringify({ alg: 'HS256', typ: TYPE })).toString('base64url');
 
-/** Spares the tokens of others, which are long and many, a verification that can only fail. */
-function looksLikeOurs(token: string): boolean {
+/** Whether a token was made here, by its form alone: it may be over, for another upstream, or forged. */
+export function isOurs(token: string): boolean {
   return token.startsWith(`${OUR_HEADER}.`);
 }

@@ -1,4 +1,5 @@
 import { createHmac } from 'node:crypto';
+import type { Credential } from './authorization.ts';
 
 /** Who asks: nobody in particular, or somebody known only by an HMAC of the credential. */
 export type Principal = 'anonymous' | `credential:${string}`;
@@ -11,7 +12,7 @@ export interface Caller {
    * own names, and for tokens of our own making.
    */
   readonly authorization?: string;
-  /** The caller came with a token that we issued while the upstream's token service was out of reach. */
+  /** The caller came with a token of ours, which no upstream would understand. */
   readonly offline?: boolean;
   /** Epoch milliseconds when the credential ends, where that is known. */
   readonly expires?: number;
@@ -27,21 +28,11 @@ export class Principals {
     this.#key = key;
   }
 
-  /** Of a user name and a password, whether they came as Basic or in a token request's form. */
-  ofPassword(upstream: string, username: string, password: string): Principal {
-    return this.#of(upstream, 'password', `${username}:${password}`);
-  }
-
-  ofRefreshToken(upstream: string, token: string): Principal {
-    return this.#of(upstream, 'refresh', token);
-  }
-
-  ofBearer(upstream: string, token: string): Principal {
-    return this.#of(upstream, 'bearer', token);
-  }
-
-  #of(upstream: string, kind: string, secret: string): Principal {
-    const hmac = createHmac('sha256', this.#key).update(`${upstream}\0${kind}\0${secret}`).digest('hex');
-    return `credential:${hmac}`;
+  /** The principal behind a credential; without one, nobody in particular. */
+  of(upstream: string, credential: Credential | undefined): Principal {
+    if (credential === undefined) return 'anonymous';
+    const { kind, secret } = credential;
+    const hmac = createHmac('sha256', this.#key).update(JSON.stringify([upstream, kind, ...secret]));
+    return `credential:${hmac.digest('hex')}`;
   }
 }

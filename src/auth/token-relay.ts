@@ -1,9 +1,14 @@
 import { publish } from '../events.ts';
-import { UpstreamError } from '../upstream/contract.ts';
+import { isRepositoryName } from '../oci/name.ts';
+import type { Repository } from '../oci/route.ts';
+import { parseScope } from '../oci/scope.ts';
+import { isOutOfReach } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { type Credential, parseAuthorization, parseForm } from './authorization.ts';
+import type { Access } from './access.ts';
+import { parseLogin } from './authorization.ts';
 import type { Callers } from './callers.ts';
 import type { OfflineTokens } from './offline-tokens.ts';
+import type { Principal } from './principal.ts';
 
 /** A client's token request: GET with Basic or nothing, or POST of a form (distribution, docs/spec/auth). */
 export interface TokenRequest {
@@ -19,7 +24,7 @@ export interface TokenAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly bytes: Uint8Array;
-  /** The token is ours, since the upstream's service was out of reach. */
+  /** The token is ours. */
   readonly offline: boolean;
 }
 
@@ -28,62 +33,74 @@ const DEFAULT_LIFE = 60;
 
 /** Carries token requests to the service that the upstream names, and stands in for it while it is out of reach. */
 export class TokenRelay {
+  readonly #access: Access;
   readonly #callers: Callers;
   readonly #offline: OfflineTokens;
   readonly #upstream: (name: string) => Upstream;
 
-  constructor(callers: Callers, offline: OfflineTokens, upstream: (name: string) => Upstream) {
+  constructor(access: Access, callers: Callers, offline: OfflineTokens, upstream: (name: string) => Upstream) {
+    this.#access = access;
     this.#callers = callers;
     this.#offline = offline;
     this.#upstream = upstream;
   }
 
   async relay(name: string, request: TokenRequest): Promise<TokenAnswer> {
-    const form =
-      request.method === 'POST'
-        ? new URLSearchParams(Buffer.from(request.body).toString('utf8'))
-        : new URLSearchParams();
-    const credential =
-      parseForm(form) ?? (request.authorization === undefined ? undefined : parseAuthorization(request.authorization));
     const upstream = this.#upstream(name);
+    const form = request.method === 'POST' ? Buffer.from(request.body).toString('utf8') : undefined;
+    const login = { ...request, ...(form !== undefined && { form }) };
+    const principal = this.#callers.principalOf(parseLogin(login), upstream.name);
+    const scopes = [request.query, new URLSearchParams(form)].flatMap((fields) => fields.getAll('scope'));
+    const repositories = scopes.flatMap((scope) => repositoriesOf(upstream.name, scope));
+    if (principal === 'anonymous' && this.#areServed(repositories)) return this.#ours(principal, upstream.name);
     try {
       const answer = await upstream.token(request);
-      if (answer.status === 200) this.#remember(upstream.name, answer.bytes, credential);
-      return {
-        status: answer.status,
-        contentType: answer.headers['content-type'] ?? 'application/json',
-        bytes: answer.bytes,
-        offline: false,
-      };
+      const { status, bytes } = answer;
+      if (status === 200) this.#remember(upstream.name, bytes, principal);
+      if (status === 401 || status === 403) {
+        for (const repository of repositories) await this.#access.withdraw(principal, repository);
+      }
+      return { status, contentType: answer.headers['content-type'] ?? 'application/json', bytes, offline: false };
     } catch (error) {
-      const wantsScope = request.query.has('scope') || form.has('scope');
-      const mayStandIn =
-        error instanceof UpstreamError && (error.failure === 'unreachable' || error.failure === 'throttled');
-      if (!mayStandIn || !wantsScope) throw error;
+      if (!isOutOfReach(error) || scopes.length === 0) throw error;
       publish('notice', {
         level: 'warn',
         message: `the token service of ${upstream.name} is out of reach: issuing a token for cached content`,
         error,
       });
-      const document = await this.#offline.issue(this.#callers.principalOf(credential, upstream.name), upstream.name);
-      return {
-        status: 200,
-        contentType: 'application/json',
-        bytes: Buffer.from(JSON.stringify(document)),
-        offline: true,
-      };
+      return this.#ours(principal, upstream.name);
     }
   }
 
-  #remember(upstream: string, bytes: Uint8Array, credential: Credential | undefined): void {
+  /** What the configured account serves to everybody needs no token, but clients insist on one. */
+  #areServed(repositories: readonly Repository[]): boolean {
+    return repositories.length > 0 && repositories.every((repository) => this.#access.isServed(repository));
+  }
+
+  async #ours(principal: Principal, upstream: string): Promise<TokenAnswer> {
+    const document = await this.#offline.issue(principal, upstream);
+    const bytes = Buffer.from(JSON.stringify(document));
+    return { status: 200, contentType: 'application/json', bytes, offline: true };
+  }
+
+  #remember(upstream: string, bytes: Uint8Array, principal: Principal): void {
     const document = parseDocument(bytes);
-    const principal = this.#callers.principalOf(credential, upstream);
     const life = typeof document.expires_in === 'number' ? document.expires_in : DEFAULT_LIFE;
     for (const name of ['token', 'access_token']) {
       const token = document[name];
       if (typeof token === 'string') this.#callers.issued(upstream, token, principal, Math.max(life, DEFAULT_LIFE));
     }
   }
+}
+
+/** The repositories of an upstream that a space-separated list of scopes names. */
+function repositoriesOf(upstream: string, scopes: string): Repository[] {
+  const parsed = scopes.split(' ').map(parseScope);
+  return parsed.flatMap((scope) =>
+    scope?.type === 'repository' && isRepositoryName(scope.name)
+      ? [{ root: 'cache', upstream, name: scope.name } as const]
+      : [],
+  );
 }
 
 function parseDocument(bytes: Uint8Array): Record<string, unknown> {

@@ -54,7 +54,7 @@ export class Membership {
   async prove(asking: Asking, digest: Digest, probe: Probe): Promise<Proof> {
     const { caller, repository } = asking;
     if (await this.knows(asking, digest, probe)) return { kind: 'known' };
-    const key = `${caller.principal} ${namespaced(repository)} ${digest}`;
+    const key = `${caller.principal} ${repository.upstream} ${probe.path}`;
     const running = this.#asking.get(key);
     if (running !== undefined) return running;
     const proof = this.#ask(asking, digest, probe).finally(() => this.#asking.delete(key));
@@ -97,8 +97,8 @@ export class Membership {
 
   async #ask(asking: Asking, digest: Digest, probe: Probe): Promise<Proof> {
     const { caller, repository } = asking;
-    const identity = await this.#access.identity(caller, repository);
     try {
+      const identity = await this.#access.identity(caller, repository);
       const response = await this.#upstream(repository.upstream).request({
         ...probe,
         method: 'HEAD',

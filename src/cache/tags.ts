@@ -48,9 +48,9 @@ export class Tags {
       return this.#answer(asking, known, method, { cache: 'hit', why: 'fresh' }, 'first-time');
     }
     const stale = bridge !== undefined && freshness !== 'unusable' ? known : undefined;
-    const identity = await access.identity(caller, repository);
-    const asked = this.#check(asking, tag, identity, grant !== undefined);
-    const checked = await (stale === undefined ? asked : orStale(asked));
+    const identified = access.identity(caller, repository);
+    const asked = identified.then((identity) => this.#check(asking, tag, identity, grant !== undefined));
+    const checked = await (stale === undefined ? asked : orStale(asked, grant === undefined ? undefined : PATIENCE));
     if (typeof checked === 'string') return this.#stale(asking, stale, method, checked);
     if (checked.kind === 'refused') return this.#refusal(asking, tag, method, checked.response);
     if (checked.kind === 'uncacheable') return this.#passOn(asking, tag, method);
@@ -204,11 +204,15 @@ function entryOf({ headers }: UpstreamResponse): TagEntry | undefined {
   return { digest, size, mediaType, checkedAt: Date.now(), ...(etag !== undefined && { etag }) };
 }
 
-/** The upstream's answer, or why a stale one has to do. The question goes on behind the client's back. */
-async function orStale(asked: Promise<Checked>): Promise<Checked | Why> {
+/**
+ * The upstream's answer, or why a stale one has to do: it is out of reach, or it took longer than `patience`, which
+ * only a caller whose right is settled may lose. The question goes on behind the client's back.
+ */
+async function orStale(asked: Promise<Checked>, patience: number | undefined): Promise<Checked | Why> {
   const given = new AbortController();
   try {
-    const outOfPatience = sleep(PATIENCE, 'upstream-slow' as const, { signal: given.signal });
+    if (patience === undefined) return await asked;
+    const outOfPatience = sleep(patience, 'upstream-slow' as const, { signal: given.signal });
     outOfPatience.catch(() => undefined);
     return await Promise.race([asked, outOfPatience]);
   } catch (error) {

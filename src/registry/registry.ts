@@ -19,7 +19,7 @@ export interface Registry {
 
 /**
  * Lets a request for content of an upstream pass, or answers it as the upstream would: on the transparent door who
- * brings no credential is challenged, unless what is asked for may be read by anyone.
+ * brings no credential is challenged, unless what is asked for may be read by anyone, or is served to everybody.
  */
 export async function admit(
   registry: Registry,
@@ -38,6 +38,7 @@ export async function admit(
   };
   const isAnonymous = caller.authorization === undefined && caller.offline !== true;
   if (door !== 'transparent' || !isAnonymous) return asking;
+  if (registry.access.isServed(repository)) return asking;
   if ((await registry.access.grant(caller, repository, probe)) !== undefined) return asking;
   const challenge = await told(registry, registry.challenges.forPull(repository.upstream, origin, repository.name));
   if (challenge === undefined) return asking;

@@ -102,6 +102,7 @@ export class Client implements Disposable {
     const port = url.port === '' ? (secure ? 443 : 80) : Number(url.port);
     const name = url.hostname.replace(/^\[|\]$/g, '');
     const there = this.#options.connectTo?.[`${url.hostname}:${port}`];
+    const servername = options.servername ?? (isAddress(name) ? '' : name);
     const settings: https.RequestOptions = {
       method: options.method ?? 'GET',
       host: there?.address ?? name,
@@ -109,9 +110,11 @@ export class Client implements Disposable {
       path: options.target ?? `${url.pathname}${url.search}`,
       headers: { host: url.host, ...mutable(options.headers) },
       agent: secure ? this.#https : this.#http,
-      ...(secure && { servername: options.servername ?? (isAddress(name) ? '' : name) }),
-      // Certificates are for the name in the URL, wherever the connection leads.
-      ...(secure && { checkServerIdentity: (_: string, cert) => tls.checkServerIdentity(name, cert) }),
+      ...(secure && { servername }),
+      // Certificates are for the name in the URL, wherever the connection leads. Node checks them for the SNI, and keeps
+      // no connection whose check is not its own.
+      ...(secure &&
+        servername !== name && { checkServerIdentity: (_: string, cert) => tls.checkServerIdentity(name, cert) }),
       ...(options.signal !== undefined && { signal: options.signal }),
     };
     const { promise, resolve, reject } = Promise.withResolvers<http.IncomingMessage>();

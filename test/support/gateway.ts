@@ -31,23 +31,27 @@ export interface GatewayOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Merged over what a namespace's upstream needs. */
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** The clock that grants go by; epoch milliseconds. */
+  readonly now?: () => number;
 }
 
 /** A real gateway in this process, in a directory of its own, in front of fake upstreams. */
 export class TestGateway implements AsyncDisposable {
   readonly dir: string;
   readonly #config: object;
+  readonly #now: () => number;
   #layover: Layover | undefined;
   #client: Client | undefined;
 
-  private constructor(dir: string, config: object) {
+  private constructor(dir: string, config: object, now = Date.now) {
     this.dir = dir;
     this.#config = config;
+    this.#now = now;
   }
 
   static async start(options: GatewayOptions): Promise<TestGateway> {
     const dir = await mkdtemp(join(tmpdir(), 'layover-gateway-'));
-    const gateway = new TestGateway(dir, await configOf(dir, options));
+    const gateway = new TestGateway(dir, await configOf(dir, options), options.now);
     await writeFile(join(dir, 'gateway.yaml'), stringify(gateway.#config));
     await gateway.up();
     return gateway;
@@ -56,7 +60,7 @@ export class TestGateway implements AsyncDisposable {
   /** Starts it again on the same directory; ports change. */
   async up(): Promise<void> {
     const config = await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir });
-    this.#layover = await startLayover(config, {});
+    this.#layover = await startLayover(config, {}, this.#now);
     const { port } = this.#layover.addresses.https;
     const hosts = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
     const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, { address: '127.0.0.1', port }]));
