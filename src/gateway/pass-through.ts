@@ -1,5 +1,5 @@
 import type { Agent, IncomingMessage, ServerResponse } from 'node:http';
-import { createProxyServer } from 'http-proxy-3';
+import type { ProxyServer } from 'http-proxy-3';
 import { publish } from '../events.ts';
 import { RegistryError } from '../oci/error.ts';
 import type { Reference, Repository } from '../oci/route.ts';
@@ -41,9 +41,34 @@ interface Waiting {
 }
 
 export function createPassThrough(options: PassThroughOptions): PassThrough {
+  const waiting = new WeakMap<ServerResponse, Waiting>();
+  let proxy: Promise<ProxyServer> | undefined;
+
+  return async (request, response, target, authorization) => {
+    const started = performance.now();
+    proxy ??= openProxy(waiting);
+    const through = await proxy;
+    // The proxy notices a client's going only from here on.
+    if (response.destroyed) throw new RegistryError('UNAVAILABLE', 'the client went away');
+    if (expectsContinue(request)) response.writeContinue();
+    request.headers = requestHeaders(request, options.via, target.api, authorization) as IncomingMessage['headers'];
+    request.url = target.path;
+    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
+    waiting.set(response, { resolve, reject });
+    through.web(request, response, { target: target.base, agent: options.agent(target.upstream, target.base) }, reject);
+    const answer = await promise.catch((error: unknown) => {
+      throw failure(error);
+    });
+    await tellOfWrite(options, request, target, answer);
+    return replyOf(options, request, target, answer, performance.now() - started);
+  };
+}
+
+/** Loads the proxy when something is passed through for the first time; pulls never need it. */
+async function openProxy(waiting: WeakMap<ServerResponse, Waiting>): Promise<ProxyServer> {
   // It would make the proxy use fetch, which decodes bodies and follows redirects.
   delete process.env.FORCE_FETCH_PATH;
-  const waiting = new WeakMap<ServerResponse, Waiting>();
+  const { createProxyServer } = await import('http-proxy-3');
   const proxy = createProxyServer({
     changeOrigin: true,
     // Without it the proxy would normalise the path.
@@ -54,23 +79,7 @@ export function createPassThrough(options: PassThroughOptions): PassThrough {
   });
   proxy.on('proxyRes', (answer, _, response) => waiting.get(response)?.resolve(answer));
   proxy.on('econnreset', (error, _, response) => waiting.get(response as ServerResponse)?.reject(error));
-
-  return async (request, response, target, authorization) => {
-    const started = performance.now();
-    // The proxy notices a client's going only from here on.
-    if (response.destroyed) throw new RegistryError('UNAVAILABLE', 'the client went away');
-    if (expectsContinue(request)) response.writeContinue();
-    request.headers = requestHeaders(request, options.via, target.api, authorization) as IncomingMessage['headers'];
-    request.url = target.path;
-    const { promise, resolve, reject } = Promise.withResolvers<IncomingMessage>();
-    waiting.set(response, { resolve, reject });
-    proxy.web(request, response, { target: target.base, agent: options.agent(target.upstream, target.base) }, reject);
-    const answer = await promise.catch((error: unknown) => {
-      throw failure(error);
-    });
-    await tellOfWrite(options, request, target, answer);
-    return replyOf(options, request, target, answer, performance.now() - started);
-  };
+  return proxy;
 }
 
 const NOT_TO_BE_TRUSTED = /^(?:HPE_|ERR_TLS|ERR_SSL|CERT_|UNABLE_TO_|DEPTH_ZERO|SELF_SIGNED|HOSTNAME_)/;

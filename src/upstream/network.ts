@@ -1,4 +1,4 @@
-import { Agent as PlainAgent } from 'node:http';
+import type { Agent } from 'node:http';
 import { Agent as SecureAgent } from 'node:https';
 import { isIP, type LookupFunction, connect as netConnect, type Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -7,6 +7,9 @@ import { hostOf, isPrivateAddress, portOf } from './address.ts';
 import { UpstreamError } from './contract.ts';
 import { Proxies, type ProxySettings, tunnel } from './proxy.ts';
 import { type Address, Resolver } from './resolver.ts';
+
+// Imported by name, it would load all of fetch and WebSocket.
+const { Agent: PlainAgent } = process.getBuiltinModule('node:http');
 
 export interface NetworkOptions {
   /** Name servers, `address[:port]`; empty: the system's. */
@@ -108,7 +111,7 @@ export class Network {
   }
 
   /** A keep-alive agent of `node:http` or `node:https` whose connections are made by this network. */
-  agent(options: { readonly secure: boolean; readonly ca?: string | undefined }): PlainAgent {
+  agent(options: { readonly secure: boolean; readonly ca?: string | undefined }): Agent {
     const agent = options.secure ? new SecureAgent({ keepAlive: true }) : new PlainAgent({ keepAlive: true });
     agent.createConnection = (to, callback) => {
       const target = { host: to.host ?? 'localhost', port: Number(to.port), ...options };

@@ -1,6 +1,8 @@
-import { request as plainRequest } from 'node:http';
 import { request as secureRequest } from 'node:https';
 import { BlockList, isIP, type Socket } from 'node:net';
+
+// Imported by name, it would load all of fetch and WebSocket.
+const { request: plainRequest } = process.getBuiltinModule('node:http');
 
 /** The egress proxy, as the environment variables of the same names say. */
 export interface ProxySettings {
