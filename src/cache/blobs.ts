@@ -118,9 +118,9 @@ export class Blobs {
     const { size } = begun;
     const opened = begun.first ? begun.opened : undefined;
     if (size === undefined) {
-      const { status, headers, challenges, body } =
-        opened?.response ?? (await source.upstream.request(await this.#request(asking, digest, 'GET')));
-      return { kind: 'upstream', status, headers, challenges, stream: verified(body, digest), handling: UNCACHED };
+      const response = opened?.response ?? (await source.upstream.request(await this.#request(asking, digest, 'GET')));
+      if (response.status !== 200) return upstreamAnswer(response, REFUSED, true);
+      return upstreamAnswer({ ...response, body: await verified(response.body, digest) }, UNCACHED, true);
     }
     const { start } = (ranges && resolveRanges(ranges, size)[0]) ?? { start: 0 };
     const usable = opened?.start === start ? opened : undefined;

@@ -91,7 +91,7 @@ export class Manifests {
     const bytes = await readManifest(response, repository.upstream);
     if (bytes === undefined) {
       const isVerifiable = !isSchema1(essence(response.headers['content-type'] ?? ''));
-      const body = isVerifiable ? verified(response.body, digest) : response.body;
+      const body = isVerifiable ? await verified(response.body, digest) : response.body;
       return upstreamAnswer({ ...response, body }, { cache: 'bypass', why: 'not-cacheable' }, true);
     }
     if (digestOf(bytes, algorithmOf(digest)) !== digest) {

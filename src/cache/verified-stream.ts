@@ -1,9 +1,13 @@
+import { once } from 'node:events';
 import { pipeline, type Readable, Transform } from 'node:stream';
 import { algorithmOf, type Digest, Digester } from '../oci/digest.ts';
 import { HELD_BACK, wrongBytes } from './verification.ts';
 
-/** Passes a body of unknown length on, its end only once the whole is known to be what `digest` says. */
-export function verified(body: Readable, digest: Digest): Readable {
+/**
+ * Passes a body of unknown length on, its end only once the whole is known to be what `digest` says. Resolves when
+ * there is something to pass on, so that the failure of a small body is an error and not a broken body.
+ */
+export async function verified(body: Readable, digest: Digest): Promise<Readable> {
   const digester = new Digester(algorithmOf(digest));
   let held = Buffer.alloc(0);
   const gate = new Transform({
@@ -20,5 +24,7 @@ export function verified(body: Readable, digest: Digest): Readable {
       else done(wrongBytes());
     },
   });
-  return pipeline(body, gate, () => undefined);
+  pipeline(body, gate, () => undefined);
+  await once(gate, 'readable');
+  return gate;
 }
