@@ -1,4 +1,3 @@
-import { jwtVerify, SignJWT } from 'jose';
 import type { Principal } from './principal.ts';
 
 const ISSUER = 'layover';
@@ -23,6 +22,7 @@ export class OfflineTokens {
   /** The token document of the distribution token protocol (docs/spec/auth/token.md). */
   async issue(principal: Principal, upstream: string): Promise<Record<string, string | number>> {
     const now = new Date(this.#now());
+    const { SignJWT } = await import('jose');
     const token = await new SignJWT({ principal })
       .setProtectedHeader({ alg: 'HS256', typ: TYPE })
       .setIssuer(ISSUER)
@@ -35,6 +35,7 @@ export class OfflineTokens {
 
   /** Who the token was issued to; `undefined` when it is not ours, not for this upstream, or over. */
   async verify(token: string, upstream: string): Promise<Principal | undefined> {
+    const { jwtVerify } = await import('jose');
     try {
       const { payload } = await jwtVerify(token, this.#key, {
         algorithms: ['HS256'],
