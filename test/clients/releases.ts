@@ -61,15 +61,27 @@ export async function prepareRelease(release: Release): Promise<string> {
   return folder;
 }
 
-/** The mirror that the machine's own package manager uses. */
+/** The mirror that the machine's own package manager uses for its release. */
 async function mirror(): Promise<string> {
+  const [, codename = ''] = /^VERSION_CODENAME=(\w+)/m.exec(await readFile('/etc/os-release', 'utf8')) ?? [];
   const folder = '/etc/apt/sources.list.d';
   const names = await readdir(folder).catch(() => []);
-  const files = ['/etc/apt/sources.list', join(folder, 'debian.sources'), ...names.map((name) => join(folder, name))];
-  for (const file of files) {
+  for (const file of ['/etc/apt/sources.list', ...names.map((name) => join(folder, name))]) {
     const text = await readFile(file, 'utf8').catch(() => '');
-    const [, url] = /^\s*(?:URIs:|deb(?:\s+\[[^\]]*\])?)\s+(https?:\/\/\S+\/debian)\/?(?:\s|$)/m.exec(text) ?? [];
-    if (url !== undefined) return url;
+    const found = sources(text).find(({ suites }) => suites.includes(codename));
+    if (found !== undefined) return found.url;
   }
-  throw new Error('no Debian mirror in /etc/apt/sources.list*');
+  throw new Error(`no mirror of ${codename} in /etc/apt/sources.list*`);
+}
+
+/** The entries of a file in one of the two formats of sources.list(5). */
+function sources(text: string): { url: string; suites: string[] }[] {
+  const lines = text.matchAll(/^deb\s+(?:\[[^\]]*\]\s+)?(\S+)\s+(\S+)/gm);
+  const entries = [...lines].map(([, url = '', suite = '']) => ({ url, suites: [suite] }));
+  for (const stanza of text.split(/\n\s*\n/)) {
+    const [, url] = /^URIs:\s*(\S+)/m.exec(stanza) ?? [];
+    const [, suites = ''] = /^Suites:\s*(.*)/m.exec(stanza) ?? [];
+    if (url !== undefined) entries.push({ url, suites: suites.trim().split(/\s+/) });
+  }
+  return entries;
 }

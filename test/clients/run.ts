@@ -37,7 +37,14 @@ function title({ client, upstream }: Row): string {
 
 if (values.help) console.log(usage);
 else if (values.list) console.log(rows.map(title).join('\n'));
-else await main();
+else await main().catch(giveUp);
+
+/** Without what it needs nothing is tested, which is a failure too. */
+function giveUp(error: Error): void {
+  console.error(error.message);
+  console.log('clients: 0 passed, 1 failed');
+  process.exitCode = 1;
+}
 
 async function main(): Promise<void> {
   if (process.getuid?.() !== 0) throw new Error('test:clients needs root: it makes namespaces and mounts');

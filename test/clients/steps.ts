@@ -26,7 +26,7 @@ const always = () => true;
 
 /** What clients print when a registry refuses a pull, or cannot say because its upstream is off. */
 const refusal =
-  /unauthori[sz]ed|denied|forbidden|authentication required|not found|Gateway Time-?out|\b(?:40[134]|504)\b/i;
+  /unauthori[sz]ed|no basic auth credentials|denied|forbidden|authentication required|not found|Gateway Time-?out|\b(?:40[134]|504)\b/i;
 
 /** The steps of a row, in order: what the gateway learnt in one is what the next builds on. */
 export const steps: readonly Step[] = [
