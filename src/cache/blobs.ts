@@ -14,6 +14,7 @@ import type { SmallObjects } from './small-objects.ts';
 import { lengthOf, type Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
+const STORED: Handling = { cache: 'hit', why: 'stored' };
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
 const NOT_PROVEN: Handling = { cache: 'hit', why: 'not-proven' };
 const FIRST: Handling = { cache: 'miss', why: 'first-time', stored: true };
@@ -42,10 +43,10 @@ export class Blobs {
 
   /** The blob's head: never a download. */
   async head(asking: Asking, digest: Digest): Promise<Answer> {
-    const { content, fills, membership, upstream } = this.#parts;
+    const { content, fills, membership, small, upstream } = this.#parts;
     const proof = await membership.prove(asking, digest, probeOf(asking, digest));
     if (proof.kind === 'refused') return upstreamAnswer(proof.response, REFUSED, false);
-    const local = (await content.blobSize(digest)) ?? fills.get(digest)?.size;
+    const local = small.get(digest)?.length ?? (await content.blobSize(digest)) ?? fills.get(digest)?.size;
     if (local !== undefined) return { kind: 'content', digest, size: local, handling: handlingOf(proof) };
     const handling: Handling = { cache: 'miss', why: 'head-only' };
     if (proof.kind === 'asked' && proof.size !== undefined)
@@ -63,9 +64,11 @@ export class Blobs {
     const { content, fills, membership } = this.#parts;
     const probe = probeOf(asking, digest);
     const known = await membership.knows(asking, digest, probe);
+    // The way of every warm blob: one look at the disk, by opening it.
+    if (known) return (await this.#stored(digest, STORED)) ?? this.#fetch(asking, digest, ranges, true);
     const isLocal = fills.get(digest) !== undefined || (await content.blobSize(digest)) !== undefined;
-    if (!isLocal) return this.#fetch(asking, digest, ranges, known);
-    const proof: Proof = known ? { kind: 'known' } : await membership.prove(asking, digest, probe);
+    if (!isLocal) return this.#fetch(asking, digest, ranges, false);
+    const proof = await membership.prove(asking, digest, probe);
     if (proof.kind === 'refused') return this.#refusal(asking, digest, ranges);
     return (await this.#stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
   }
