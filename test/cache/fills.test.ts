@@ -166,6 +166,29 @@ test('when bytes of two upstreams make a wrong whole, neither is blamed for the 
   t.is(await room.content.blobSize(digestIn(blob)), 300_000);
 });
 
+test('the last 64 KiB of a body are held back until its digest is known', async (t) => {
+  const blob = makeBlob('held back', 300_000);
+  const site = await siteOf(t, 'slow.example', blob);
+  const stall = site.fake.fault({ role: 'cdn' }, { stallAfter: 299_999 });
+  const room = roomOf(t);
+  const source = sourceAt(site, blob);
+  const fill = await begin(room, blob, source);
+  const reader = follow(t, fill, source);
+  await eventually(
+    () => fill.bytes.prefix,
+    (prefix) => prefix === 299_999,
+  );
+  const before = await readAll(reader, 300_000 - (64 << 10));
+  let isGiven = false;
+  const rest = reader.read(new Uint8Array(300_000), before.length, FOREVER).finally(() => {
+    isGiven = true;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 30));
+  t.false(isGiven);
+  stall.release();
+  t.is(await rest, 64 << 10);
+});
+
 test('a fill that was just parked is gone on with, not fetched past the spool', async (t) => {
   const blob = makeBlob('parked and wanted', 300_000);
   const site = await siteOf(t, 'cut.example', blob);

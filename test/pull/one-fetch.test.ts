@@ -1,9 +1,10 @@
 import { EventEmitter, on, once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import anyTest, { type TestFn } from 'ava';
 import { type Blob, makeBlob } from '../support/content.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
-import { bearer, blobPath, DOORS, settledOnDisk, urlOf } from './doors.ts';
+import { bearer, blobPath, DOORS, eventually, settledOnDisk, urlOf } from './doors.ts';
 
 interface Stage {
   readonly hub: FakeUpstream;
@@ -114,6 +115,30 @@ test('who joins a fill is authorised by itself, and nobody else gets a byte', as
     t.deepEqual([digest, complete], [blob.digest, true]);
   t.is(downloads(t.context, blob), 1);
   t.is(hub.count({ role: 'registry', kind: 'blob', method: 'HEAD', repository: 'library/open', status: 307 }), 1);
+});
+
+test.serial('who asks while a fill is just beginning is authorised by itself too', async (t) => {
+  const { hub, gateway } = t.context;
+  const blob = makeBlob('just beginning', 100_000);
+  hub.repositories.open('acme/beginning', ['ada']);
+  hub.addBlob('acme/beginning', blob);
+  const slow = hub.fault({ role: 'cdn', method: 'GET', reference: blob.digest }, { hang: true });
+  const blobUrl = (door: 'transparent' | 'path'): string =>
+    urlOf(gateway, door, 'docker.io', 'acme/beginning', `blobs/${blob.digest}`);
+  const owner = gateway.client.request(blobUrl('transparent'), {
+    headers: await bearer(gateway.client, 'docker.io', 'acme/beginning', ADA),
+  });
+  await eventually(
+    () => slow.hits,
+    (hits) => hits === 1,
+  );
+  const stranger = gateway.client.request(blobUrl('path'));
+  await sleep(150);
+  slow.release();
+  t.is((await owner).digest, blob.digest);
+  const { status, body } = await stranger;
+  t.is(status, 404);
+  t.false(body.includes(blob.content.read(0, 16)));
 });
 
 test('a blob the store has is not fetched again because another repository names it', async (t) => {
