@@ -35,14 +35,14 @@ export class Challenges {
     const remembered = known?.record ?? (await this.#remembered(upstream));
     const asking = this.#ask(upstream);
     if (remembered === undefined) return asking;
-    asking.catch((error: unknown) => {
-      publish('notice', {
-        level: 'debug',
-        message: `${upstream.name} did not answer /v2/, repeating its last answer`,
-        error,
-      });
-    });
+    asking.catch((error: unknown) => this.#excuse(upstream.name, error));
     return remembered;
+  }
+
+  /** Asks an upstream once what `/v2/` answers, behind the caller's back, for clients that come when it is gone. */
+  learn(name: string): void {
+    if (this.#pings.has(name)) return;
+    this.ping(name).catch((error: unknown) => this.#excuse(name, error));
   }
 
   /** What `/v2/` answers to this credential right now: how clients check a login. */
@@ -86,6 +86,10 @@ export class Challenges {
     this.#pings.set(upstream.name, { record, at: Date.now() });
     if (JSON.stringify(before) !== JSON.stringify(record)) await this.#keep(upstream.name, record);
     return record;
+  }
+
+  #excuse(upstream: string, error: unknown): void {
+    publish('notice', { level: 'debug', message: `${upstream} did not answer /v2/`, error });
   }
 
   async #keep(upstream: string, record: PingRecord): Promise<void> {

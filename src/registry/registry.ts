@@ -36,6 +36,7 @@ export async function admit(
     signal,
     ...(headers.userAgent !== undefined && { userAgent: headers.userAgent }),
   };
+  registry.challenges.learn(repository.upstream);
   const isAnonymous = caller.authorization === undefined && caller.offline !== true;
   if (door !== 'transparent' || !isAnonymous) return asking;
   if (registry.access.isServed(repository)) return asking;
