@@ -4,15 +4,14 @@ export interface Credential {
   readonly secret: readonly string[];
 }
 
-/** Reads an Authorization header (RFC 7617, RFC 6750); `undefined` for other schemes and malformed values. */
-export function parseAuthorization(header: string): Credential | undefined {
+/** Reads an Authorization header (RFC 7617, RFC 6750). */
+export function parseAuthorization(header: string): Credential {
   const match = /^(\w+) +([^\s]+)$/.exec(header.trim());
   const [scheme, value = ''] = [match?.[1]?.toLowerCase(), match?.[2]];
   if (scheme === 'bearer') return { kind: 'bearer', secret: [value] };
-  if (scheme !== 'basic') return undefined;
-  const decoded = Buffer.from(value, 'base64').toString('utf8');
+  const decoded = scheme === 'basic' ? Buffer.from(value, 'base64').toString('utf8') : '';
   const colon = decoded.indexOf(':');
-  if (colon < 0) return undefined;
+  if (colon < 0) return { kind: 'other', secret: [header] };
   return { kind: 'password', secret: [decoded.slice(0, colon), decoded.slice(colon + 1)] };
 }
 
@@ -34,10 +33,8 @@ export interface Login {
 export function parseLogin({ query, authorization, form }: Login): Credential | undefined {
   const fields = [...query].filter(([name]) => !NO_SECRET.has(name)).flat();
   const header = authorization === undefined ? undefined : parseAuthorization(authorization);
-  const [read, ...others] = [form === undefined ? undefined : parseForm(form), header].filter(
-    (one) => one !== undefined,
-  );
-  if (fields.length === 0 && others.length === 0 && (read !== undefined || authorization === undefined)) return read;
+  const [said, another] = [form === undefined ? undefined : parseForm(form), header].filter((one) => one !== undefined);
+  if (fields.length === 0 && another === undefined) return said;
   return { kind: 'other', secret: [...fields, authorization ?? '', form ?? ''] };
 }
 

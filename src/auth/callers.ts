@@ -25,8 +25,8 @@ export class Callers {
   }
 
   async identify(authorization: string | undefined, upstream: string): Promise<Caller> {
-    const credential = authorization === undefined ? undefined : parseAuthorization(authorization);
-    if (authorization === undefined || credential === undefined) return ANONYMOUS;
+    if (authorization === undefined) return ANONYMOUS;
+    const credential = parseAuthorization(authorization);
     const bare = this.principalOf(credential, upstream);
     const [token = ''] = credential.secret;
     if (credential.kind !== 'bearer') return { principal: bare, authorization };

@@ -83,8 +83,8 @@ async function replyTo(
     case 'redirect':
       return { status: 308, headers: { Location: target.location, 'Content-Length': '0' }, outcome: NOT_CACHED };
     case 'pass': {
-      const { offline } = await options.identify(head.authorization, target.upstream);
-      return options.passThrough(request, response, target, offline === true ? undefined : head.authorization);
+      const { authorization } = await options.identify(head.authorization, target.upstream);
+      return options.passThrough(request, response, target, authorization);
     }
     case 'registry':
       return options.endpoints({

@@ -48,7 +48,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
     via: 'layover-test',
     rootCertificate: ca,
     endpoints: async () => text('hello'),
-    identify: () => ANONYMOUS,
+    identify: (authorization) => ({ ...ANONYMOUS, ...(authorization !== undefined && { authorization }) }),
     agent: () => new Agent({ keepAlive: true }),
     rewriteChallenges: (_, __, lines) => lines,
     onWrite: () => undefined,
