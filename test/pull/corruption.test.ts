@@ -100,7 +100,7 @@ const LIES: Readonly<Record<string, Effect>> = {
 };
 
 for (const [lie, effect] of Object.entries(LIES)) {
-  for (const size of [500, HELD_BACK + 1000, 400_000]) {
+  for (const size of [500, 200_000]) {
     test(`${lie} on a blob of ${size} bytes never makes a complete wrong answer, and nothing of it stays`, async (t) => {
       t.deepEqual(await endure(t.context, makeBlob(`${lie} ${size}`, size), effect), []);
     });

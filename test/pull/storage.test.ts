@@ -55,37 +55,40 @@ const BROKEN: Readonly<Record<string, readonly string[]>> = {
 };
 
 for (const [what, paths] of Object.entries(BROKEN)) {
-  test(`pulls are whole and right while ${what} cannot be used, leave nothing partial, and are kept again afterwards`, async (t) => {
-    const on = await stage(t);
-    for (const path of paths) {
-      await removeAll(join(on.data, path));
-      await mkdir(dirname(join(on.data, path)), { recursive: true });
-      await writeFile(join(on.data, path), '');
-    }
-    await pullsRight(t, on);
-    await pullsRight(t, on);
-    const blob = makeBlob(what, 500_000);
-    on.upstream.addBlob('library/nginx', blob);
-    const range = await on.gateway.client.request(urlFor(on, blob), { headers: { range: 'bytes=400000-' } });
-    t.is(range.status, 206);
-    t.true(range.body.equals(blob.content.read(400_000, 500_000)));
-    const all = await Promise.all([0, 1, 2].map(() => on.gateway.client.request(urlFor(on, blob))));
-    for (const { status, complete, digest } of all) t.deepEqual([status, complete, digest], [200, true, blob.digest]);
-    if (paths.includes('spool') || what === 'the whole cache') {
-      const left = await eventually(
-        async () => (await filesBelow(on.data)).filter((file) => /\.part$|\.json$|\.tmp$/.test(file)),
-        (files) => files.length <= 1,
-      );
-      t.deepEqual(left, [join(on.data, 'layout.json')]);
-    }
-    for (const path of paths) await rm(join(on.data, path));
-    await pullsRight(t, on);
-    t.is((await on.gateway.client.request(urlFor(on, blob))).digest, blob.digest);
-    t.deepEqual(await settledOnDisk(on.gateway, blob.digest), [blobPath(blob.digest)]);
-  });
+  test.serial(
+    `pulls are whole and right while ${what} cannot be used, leave nothing partial, and are kept again afterwards`,
+    async (t) => {
+      const on = await stage(t);
+      for (const path of paths) {
+        await removeAll(join(on.data, path));
+        await mkdir(dirname(join(on.data, path)), { recursive: true });
+        await writeFile(join(on.data, path), '');
+      }
+      await pullsRight(t, on);
+      await pullsRight(t, on);
+      const blob = makeBlob(what, 500_000);
+      on.upstream.addBlob('library/nginx', blob);
+      const range = await on.gateway.client.request(urlFor(on, blob), { headers: { range: 'bytes=400000-' } });
+      t.is(range.status, 206);
+      t.true(range.body.equals(blob.content.read(400_000, 500_000)));
+      const all = await Promise.all([0, 1, 2].map(() => on.gateway.client.request(urlFor(on, blob))));
+      for (const { status, complete, digest } of all) t.deepEqual([status, complete, digest], [200, true, blob.digest]);
+      if (paths.includes('spool') || what === 'the whole cache') {
+        const left = await eventually(
+          async () => (await filesBelow(on.data)).filter((file) => /\.part$|\.json$|\.tmp$/.test(file)),
+          (files) => files.length <= 1,
+        );
+        t.deepEqual(left, [join(on.data, 'layout.json')]);
+      }
+      for (const path of paths) await rm(join(on.data, path));
+      await pullsRight(t, on);
+      t.is((await on.gateway.client.request(urlFor(on, blob))).digest, blob.digest);
+      t.deepEqual(await settledOnDisk(on.gateway, blob.digest), [blobPath(blob.digest)]);
+    },
+  );
 }
 
-test('bytes with a wrong digest are never complete, also while nothing can be kept', async (t) => {
+test.serial('bytes with a wrong digest are never complete, also while nothing can be kept', async (t) => {
   const on = await stage(t);
   await removeAll(join(on.data, 'spool'));
   await writeFile(join(on.data, 'spool'), '');
@@ -103,29 +106,32 @@ test('bytes with a wrong digest are never complete, also while nothing can be ke
   }
 });
 
-test('a fill whose storage fails half way is carried on by its readers, each with what it has read', async (t) => {
-  const on = await stage(t);
-  const blob = makeBlob('half way', 600_000);
-  on.upstream.addBlob('library/nginx', blob);
-  const stall = on.upstream.fault({ role: 'cdn', reference: blob.digest, times: 1 }, { stallAfter: 300_000 });
-  const begun = { heads: 0 };
-  const pulls = [0, 1].map(() => on.gateway.client.request(urlFor(on, blob), { onHead: () => begun.heads++ }));
-  await eventually(
-    () => begun.heads,
-    (heads) => heads === 2,
-  );
-  // What is renamed away cannot be published.
-  await rename(join(on.data, 'spool'), join(on.data, 'elsewhere'));
-  await mkdir(join(on.data, 'spool'));
-  stall.release();
-  for (const { complete, digest } of await Promise.all(pulls)) t.deepEqual([complete, digest], [true, blob.digest]);
-  await removeAll(join(on.data, 'elsewhere'));
-  t.is(on.upstream.count({ role: 'cdn', reference: blob.digest, method: 'GET' }), 1);
-  t.is((await on.gateway.client.request(urlFor(on, blob))).digest, blob.digest);
-  t.deepEqual(await settledOnDisk(on.gateway, blob.digest), [blobPath(blob.digest)]);
-});
+test.serial(
+  'a fill whose storage fails half way is carried on by its readers, each with what it has read',
+  async (t) => {
+    const on = await stage(t);
+    const blob = makeBlob('half way', 600_000);
+    on.upstream.addBlob('library/nginx', blob);
+    const stall = on.upstream.fault({ role: 'cdn', reference: blob.digest, times: 1 }, { stallAfter: 300_000 });
+    const begun = { heads: 0 };
+    const pulls = [0, 1].map(() => on.gateway.client.request(urlFor(on, blob), { onHead: () => begun.heads++ }));
+    await eventually(
+      () => begun.heads,
+      (heads) => heads === 2,
+    );
+    // What is renamed away cannot be published.
+    await rename(join(on.data, 'spool'), join(on.data, 'elsewhere'));
+    await mkdir(join(on.data, 'spool'));
+    stall.release();
+    for (const { complete, digest } of await Promise.all(pulls)) t.deepEqual([complete, digest], [true, blob.digest]);
+    await removeAll(join(on.data, 'elsewhere'));
+    t.is(on.upstream.count({ role: 'cdn', reference: blob.digest, method: 'GET' }), 1);
+    t.is((await on.gateway.client.request(urlFor(on, blob))).digest, blob.digest);
+    t.deepEqual(await settledOnDisk(on.gateway, blob.digest), [blobPath(blob.digest)]);
+  },
+);
 
-test('the cache may be deleted while the gateway runs', async (t) => {
+test.serial('the cache may be deleted while the gateway runs', async (t) => {
   const on = await stage(t);
   await pullsRight(t, on);
   for (let round = 0; round < 2; round++) {
@@ -149,7 +155,7 @@ test('the cache may be deleted while the gateway runs', async (t) => {
 });
 
 for (const size of [1000, 300_000]) {
-  test(`an upstream without lengths: the length of a HEAD serves (${size} bytes)`, async (t) => {
+  test.serial(`an upstream without lengths: the length of a HEAD serves (${size} bytes)`, async (t) => {
     const on = await stage(t);
     const blob = makeBlob(`length of the HEAD ${size}`, size);
     on.upstream.addBlob('library/nginx', blob);
@@ -159,24 +165,27 @@ for (const size of [1000, 300_000]) {
     t.deepEqual(await settledOnDisk(on.gateway, blob.digest), [blobPath(blob.digest)]);
   });
 
-  test(`an upstream that never tells a length: the blob comes in chunks, verified, and is not kept (${size} bytes)`, async (t) => {
-    const on = await stage(t);
-    for (const isRight of [true, false]) {
-      const blob = makeBlob(`no length ${size} ${isRight}`, size);
-      on.upstream.addBlob('library/nginx', blob);
-      const where = { role: 'cdn', reference: blob.digest } as const;
-      on.upstream.fault({ ...where, method: 'GET' }, { length: 'chunked', ...(!isRight && { corruptAt: size - 1 }) });
-      on.upstream.fault({ ...where, method: 'HEAD' }, { length: 'chunked' });
-      const { status, headers, complete, digest } = await on.gateway.client.request(urlFor(on, blob));
-      if (isRight) {
-        t.deepEqual([status, complete, digest], [200, true, blob.digest]);
-        t.is(headers['content-length'], undefined);
-      } else if (size <= 1000) t.is(status, 502);
-      else t.deepEqual([status, complete], [200, false]);
-      t.deepEqual(
-        (await filesBelow(on.data)).filter((file) => file.endsWith('.part')),
-        [],
-      );
-    }
-  });
+  test.serial(
+    `an upstream that never tells a length: the blob comes in chunks, verified, and is not kept (${size} bytes)`,
+    async (t) => {
+      const on = await stage(t);
+      for (const isRight of [true, false]) {
+        const blob = makeBlob(`no length ${size} ${isRight}`, size);
+        on.upstream.addBlob('library/nginx', blob);
+        const where = { role: 'cdn', reference: blob.digest } as const;
+        on.upstream.fault({ ...where, method: 'GET' }, { length: 'chunked', ...(!isRight && { corruptAt: size - 1 }) });
+        on.upstream.fault({ ...where, method: 'HEAD' }, { length: 'chunked' });
+        const { status, headers, complete, digest } = await on.gateway.client.request(urlFor(on, blob));
+        if (isRight) {
+          t.deepEqual([status, complete, digest], [200, true, blob.digest]);
+          t.is(headers['content-length'], undefined);
+        } else if (size <= 1000) t.is(status, 502);
+        else t.deepEqual([status, complete], [200, false]);
+        t.deepEqual(
+          (await filesBelow(on.data)).filter((file) => file.endsWith('.part')),
+          [],
+        );
+      }
+    },
+  );
 }

@@ -82,13 +82,13 @@ test('a download cut anywhere, by an end or a reset, goes on by Range with what 
 
 test('after the gateway was killed in mid-fill, the next pull fetches only what is missing', async (t) => {
   await using upstream = await startUpstream({ profile: 'mcr', tls: false });
-  const blob = makeBlob('killed', 24 * MIB);
+  const blob = makeBlob('killed', 14 * MIB);
   upstream.addBlob('library/nginx', blob);
   await using gateway = await ChildGateway.start(upstream);
   using client = new Client();
   const url = (): string => `${gateway.own}/v2/docker.io/library/nginx/blobs/${blob.digest}`;
-  const stall = upstream.fault({ role: 'cdn', times: 1 }, { stallAfter: 14 * MIB });
-  const cut = await client.request(url(), { discard: true, closeAfter: 13 * MIB });
+  const stall = upstream.fault({ role: 'cdn', times: 1 }, { stallAfter: 10 * MIB });
+  const cut = await client.request(url(), { discard: true, closeAfter: 9.5 * MIB });
   t.false(cut.complete);
   await gateway.kill();
   stall.remove();
