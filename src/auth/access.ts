@@ -45,7 +45,7 @@ export class Access {
   readonly #live = new Recent<number>(REMEMBERED);
   /** When a repository was last probed anonymously. */
   readonly #probed = new Recent<number>(REMEMBERED);
-  /** When the configured account was last refused by a repository, or by an upstream. */
+  /** When a repository last refused the configured account. */
   readonly #declined = new Recent<number>(REMEMBERED);
 
   /** `now`: epoch milliseconds. */
@@ -120,9 +120,7 @@ export class Access {
     publish('proof', { upstream: repository.upstream, result: 'refused' });
     if (identity.kind === 'anonymous') return this.#setPublic(repository, false);
     if (identity.kind === 'forward') return this.withdraw(caller.principal, repository);
-    // Who is refused what anybody may read is refused everything.
-    const where = (await this.isPublic(repository)) ? repository.upstream : namespaced(repository);
-    this.#declined.set(where, this.#now());
+    this.#declined.set(namespaced(repository), this.#now());
     await this.#erase(repository, ACCOUNT);
   }
 
@@ -155,8 +153,7 @@ export class Access {
   }
 
   #trustsAccount(repository: Repository): boolean {
-    const declined = [repository.upstream, namespaced(repository)].map((name) => this.#declined.get(name) ?? 0);
-    return declined.every((at) => this.#now() - at >= GRANT_LIFE);
+    return this.#now() - (this.#declined.get(namespaced(repository)) ?? 0) >= GRANT_LIFE;
   }
 
   async #setPublic(repository: Repository, isPublic: boolean): Promise<void> {

@@ -30,6 +30,8 @@ interface Proof {
 }
 
 const LIMIT = 10_000;
+/** Milliseconds before the configured account is tried again for what it was denied. */
+const DENIED_FOR = 5 * 60_000;
 
 /** Answers challenges: asks, shows what was demanded, and the next time shows it at once. */
 export class Dance {
@@ -37,6 +39,8 @@ export class Dance {
   readonly #tokens: Tokens;
   /** By origin, and by origin and repository. */
   readonly #demands = new Map<string, Demand>();
+  /** When the configured account was denied a token, by where and for what it was asked. */
+  readonly #denied = new Map<string, number>();
   #refused = false;
 
   constructor(options: UpstreamOptions, server: TokenServer, closed: AbortSignal) {
@@ -79,8 +83,8 @@ export class Dance {
       if (shown.fresh || shown.authorization === undefined) return undefined;
       this.#forget(step, shown);
     }
-    this.#remember(keyOf(step), demand);
-    if (step.own) this.#remember(step.url.origin, demand);
+    this.#remember(this.#demands, keyOf(step), demand);
+    if (step.own) this.#remember(this.#demands, step.url.origin, demand);
     return this.#prove(step, demand);
   }
 
@@ -103,22 +107,32 @@ export class Dance {
       const authorization = step.principal === 'configured' ? this.#basic() : undefined;
       return { demand, fresh: true, ...(authorization !== undefined && { authorization }) };
     }
-    const token = await this.#tokens.get({ ...demand, principal: step.principal }, step.signal);
-    if (token === undefined) return { demand, fresh: true };
-    return { demand, fresh: token.fresh, authorization: `Bearer ${token.value}` };
+    const request = { ...demand, principal: this.#isDenied(demand) ? 'anonymous' : step.principal };
+    const token = await this.#tokens.get(request, step.signal);
+    if (token !== undefined) return { demand, fresh: token.fresh, authorization: `Bearer ${token.value}` };
+    if (request.principal === 'anonymous') return { demand, fresh: true };
+    this.#remember(this.#denied, tokenUrl(demand).href, performance.now());
+    return this.#prove(step, demand);
+  }
+
+  /** What the configured account is denied, anybody may still be given. */
+  #isDenied(demand: Omit<TokenRequest, 'principal'>): boolean {
+    const at = this.#denied.get(tokenUrl(demand).href);
+    return at !== undefined && performance.now() - at < DENIED_FOR;
   }
 
   #forget(step: Step, { demand, authorization }: Proof): void {
     if (demand.scheme !== 'bearer' || authorization === undefined) return;
-    this.#tokens.forget({ ...demand, principal: step.principal }, authorization.slice('Bearer '.length));
+    for (const principal of new Set([step.principal, 'anonymous' as const]))
+      this.#tokens.forget({ ...demand, principal }, authorization.slice('Bearer '.length));
   }
 
-  #remember(key: string, demand: Demand): void {
-    this.#demands.delete(key);
-    this.#demands.set(key, demand);
-    for (const oldest of this.#demands.keys()) {
-      if (this.#demands.size <= LIMIT) break;
-      this.#demands.delete(oldest);
+  #remember<Value>(map: Map<string, Value>, key: string, value: Value): void {
+    map.delete(key);
+    map.set(key, value);
+    for (const oldest of map.keys()) {
+      if (map.size <= LIMIT) break;
+      map.delete(oldest);
     }
   }
 

@@ -237,7 +237,7 @@ test('our tokens never reach an upstream, whatever is asked with them, and also 
   for (const one of registries) one[Symbol.dispose]();
 });
 
-test('our token is good for its own registry only, and forged ones are nobody’s', async (t) => {
+test('a token of ours that is forged or over opens nothing', async (t) => {
   await using scene = await open();
   const { registry, upstream } = scene;
   t.is((await registry.get(PRIVATE, 'manifests/latest', await registry.token([PRIVATE], ADA))).status, 200);
@@ -257,9 +257,9 @@ test('our token is good for its own registry only, and forged ones are nobody’
     `${base64({ alg: 'HS256', typ: 'JWT' })}.${payload}.${signature}`,
   ])
     t.true((await get(forged)) >= 400, forged);
-  scene.clock.advance(299);
+  scene.clock.advance(280);
   t.is(await get(ours), 200);
-  scene.clock.advance(2);
+  scene.clock.advance(21);
   t.is(await get(ours), 401);
 });
 
