@@ -1,3 +1,4 @@
+import { EventEmitter, once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
@@ -6,6 +7,7 @@ import { Fill } from '../../src/cache/fill.ts';
 import { Fills } from '../../src/cache/fills.ts';
 import { Follower } from '../../src/cache/follower.ts';
 import type { Source } from '../../src/cache/source.ts';
+import { subscribe } from '../../src/events.ts';
 import { type Digest, parseDigest } from '../../src/oci/digest.ts';
 import { cachedRepository } from '../../src/oci/route.ts';
 import { Content } from '../../src/store/content.ts';
@@ -187,6 +189,38 @@ test('the last 64 KiB of a body are held back until its digest is known', async 
   t.false(isGiven);
   stall.release();
   t.is(await rest, 64 << 10);
+});
+
+test('a source that answers a range far ahead with the whole is left to bring everything in order', async (t) => {
+  const size = 4 << 20;
+  const blob = makeBlob('all or nothing', size);
+  const site = await siteOf(t, 'whole.example', blob);
+  const stall = site.fake.fault({ role: 'cdn', times: 1 }, { stallAfter: 1 << 20 });
+  site.fake.fault({ role: 'cdn', skip: 1 }, { ignoreRange: true, stallAfter: 65_536 });
+  const answered = new EventEmitter();
+  t.teardown(
+    subscribe('upstreamRequest', ({ upstream, status }) => {
+      if (upstream === 'whole.example' && status === 200) answered.emit('whole');
+    }),
+  );
+  const room = roomOf(t);
+  const source = sourceAt(site, blob);
+  const fill = await begin(room, blob, source);
+  await eventually(
+    () => fill.bytes.prefix,
+    (prefix) => prefix === 1 << 20,
+  );
+  const ignored = once(answered, 'whole');
+  const far = Follower.follow(fill, source, { start: 3 << 20, end: size });
+  t.teardown(() => far[Symbol.asyncDispose]());
+  const reading = far.read(new Uint8Array(1000), 3 << 20, FOREVER);
+  await ignored;
+  await new Promise(setImmediate);
+  stall.release();
+  t.is(await reading, 1000);
+  await fill.ended;
+  t.is(fill.state, 'committed');
+  t.is(site.fake.count({ role: 'cdn' }), 2);
 });
 
 test('a fill that was just parked is gone on with, not fetched past the spool', async (t) => {

@@ -242,20 +242,3 @@ test('ranges far ahead on a cold slow blob are answered at once, and in the end 
     [MIB, 2 * MIB],
   );
 });
-
-test('an upstream that ignores Range is not asked twice for what lies far ahead', async (t) => {
-  const size = 4 * MIB;
-  const blob = blobOf(t.context, 'all or nothing', size);
-  const stall = t.context.upstream.fault({ role: 'cdn', reference: blob.digest, times: 1 }, { stallAfter: MIB });
-  t.context.upstream.fault({ role: 'cdn', reference: blob.digest, skip: 1 }, { ignoreRange: true, stallAfter: 65_536 });
-  const far = [ask(t.context, blob, `bytes=${3 * MIB}-`), ask(t.context, blob, `bytes=${2 * MIB}-${2 * MIB + 9}`)];
-  await eventually(
-    () => downloads(t.context, blob).length,
-    (count) => count > 1,
-    1000,
-  );
-  stall.release();
-  for (const { status, complete } of await Promise.all(far)) t.deepEqual([status, complete], [206, true]);
-  t.true(downloads(t.context, blob).length <= 3);
-  t.deepEqual(await settledOnDisk(t.context.gateway, blob.digest), [blobPath(blob.digest)]);
-});
