@@ -35,7 +35,7 @@ const ghcr: Profile = {
     path: '/token',
     service: 'ghcr.io',
     pingScope: 'repository:user/image:pull',
-    post: 'accepted',
+    post: 405,
     excess: 'denied',
     body: (token) => ({ token }),
   },

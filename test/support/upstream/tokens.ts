@@ -83,7 +83,9 @@ export async function answerToken(exchange: Exchange, realm: Realm): Promise<Ans
   const token = site.tokens.issue(caller, granted);
   const body = realm.body(token, site.tokens.life, new Date());
   const offline = (form ?? query).get('offline_token') === 'true' || form?.get('access_type') === 'offline';
-  if (offline && caller !== undefined) body.refresh_token = site.tokens.issueRefresh(caller);
+  // Only who takes refresh tokens by POST hands them out.
+  if (offline && caller !== undefined && realm.post === 'accepted')
+    body.refresh_token = site.tokens.issueRefresh(caller);
   return json(200, body);
 }
 
