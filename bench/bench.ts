@@ -22,7 +22,7 @@ measureIdle(field, measures);
 await field.warmUp();
 for (let round = 0; round < rounds; round++) {
   console.error(`round ${round + 1} of ${rounds} …`);
-  await measureWarm(field, measures);
+  await measureWarm(field, measures, values.quick ? 1000 : 3000);
   await measureCold(field, measures, round);
   await measureStart(field, measures, round);
 }

@@ -31,7 +31,7 @@ export interface Fetched {
 }
 
 /** Milliseconds in which connections open and caches and compilers warm up. */
-const RUN_UP = 500;
+const RUN_UP = 400;
 
 /** The processes that put load on servers; they live through the whole run, so that they are always warm. */
 export class Loaders implements Disposable {

@@ -2,9 +2,6 @@ import type { Field } from '../field.ts';
 import type { Measures, Row } from '../measures.ts';
 import { cpuSeconds, residentMiB } from '../usage.ts';
 
-/** Milliseconds for which each server is pressed. */
-const TIME = 1500;
-
 const FAST = [
   { of: 'nginx files', atLeast: 1 },
   { of: 'docker-registry', atLeast: 1.3 },
@@ -49,18 +46,19 @@ export function measureIdle({ servers }: Field, measures: Measures): void {
   for (const { name, pid } of servers) measures.add(IDLE, name, residentMiB(pid));
 }
 
-/** Content that every server has already: throughput, CPU, small objects, memory. */
-export async function measureWarm(field: Field, measures: Measures): Promise<void> {
-  for (const { streams, rate, cost } of STREAMS) await pressBlobs(field, measures, field.layers, streams, rate, cost);
-  await pressBlobs(field, measures, field.smallLayers, 8, SMALL_RATE, SMALL_COST);
+/** Content that every server has already: throughput, CPU, small objects, memory. Each row presses a server for `time` milliseconds. */
+export async function measureWarm(field: Field, measures: Measures, time: number): Promise<void> {
+  for (const { streams, rate, cost } of STREAMS)
+    await pressBlobs(field, measures, { paths: field.layers, streams, time }, rate, cost);
+  await pressBlobs(field, measures, { paths: field.smallLayers, streams: 8, time }, SMALL_RATE, SMALL_COST);
   for (const { name, target } of field.servers) {
-    const { requests, p99 } = await field.loaders.press(target, field.manifests, 32, TIME);
-    measures.add(MANIFESTS, name, requests / (TIME / 1000));
+    const { requests, p99 } = await field.loaders.press(target, field.manifests, 32, time);
+    measures.add(MANIFESTS, name, requests / (time / 1000));
     measures.add(MANIFEST_P99, name, p99);
   }
   for (const { name, target } of field.servers) {
-    const streams = field.loaders.press(target, field.layers, 8, TIME);
-    const { p99 } = await field.otherLoaders.press(target, field.manifests, 4, TIME);
+    const streams = field.loaders.press(target, field.layers, 8, time);
+    const { p99 } = await field.otherLoaders.press(target, field.manifests, 4, time);
     await streams;
     measures.add(MIXED_P99, name, p99);
   }
@@ -69,8 +67,7 @@ export async function measureWarm(field: Field, measures: Measures): Promise<voi
 async function pressBlobs(
   { servers, loaders }: Field,
   measures: Measures,
-  paths: readonly string[],
-  streams: number,
+  { paths, streams, time }: { readonly paths: readonly string[]; readonly streams: number; readonly time: number },
   rate: Row,
   cost: Row,
 ): Promise<void> {
@@ -80,10 +77,10 @@ async function pressBlobs(
     const sampling = setInterval(() => {
       peak = Math.max(peak, residentMiB(pid));
     }, 100);
-    const { bytes } = await loaders.press(target, paths, streams, TIME, () => cpu.push(cpuSeconds(pid)));
+    const { bytes } = await loaders.press(target, paths, streams, time, () => cpu.push(cpuSeconds(pid)));
     clearInterval(sampling);
     const [before = 0, after = 0] = cpu;
-    measures.add(rate, name, bytes / 1e6 / (TIME / 1000));
+    measures.add(rate, name, bytes / 1e6 / (time / 1000));
     measures.add(cost, name, (after - before) / (bytes / 1e9));
     if (streams === 32) measures.add(PEAK, name, peak);
   }

@@ -6,7 +6,8 @@ export async function startLayover({ dir, origin, ca }: Bed): Promise<Server & {
   const started = performance.now();
   const host = new URL(origin.url).host;
   const gateway = await GatewayProcess.start(dir, { 'docker.io': { url: origin.url, hosts: [host], ca } });
-  process.once('exit', () => void gateway.down('SIGKILL'));
+  const kill = (): void => void gateway.down('SIGKILL');
+  process.once('exit', kill);
   return {
     name: 'layover',
     pid: gateway.pid,
@@ -14,6 +15,9 @@ export async function startLayover({ dir, origin, ca }: Bed): Promise<Server & {
     startTime: performance.now() - started,
     readyAfter: gateway.greeting.readyAfter,
     fills: true,
-    [Symbol.asyncDispose]: () => gateway.down(),
+    async [Symbol.asyncDispose]() {
+      process.off('exit', kill);
+      await gateway.down();
+    },
   };
 }
