@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, rm, rmdir } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
@@ -124,9 +124,10 @@ test('a record that could not be read is read again', async (t) => {
   const dir = await mkdtemp(join(tmpdir(), 'layover-proofs-'));
   t.teardown(() => rm(dir, { recursive: true }));
   const inTheWay = join(dir, 'repositories/docker.io/acme/app/_access');
-  await mkdir(inTheWay, { recursive: true });
+  await mkdir(join(inTheWay, '..'), { recursive: true });
+  await symlink(inTheWay, inTheWay);
   const proofs = new Proofs(new Content(new FileBackend(dir)));
-  await t.throwsAsync(proofs.of(REPOSITORY));
-  await rmdir(inTheWay);
+  await t.throwsAsync(proofs.of(REPOSITORY), { code: 'ELOOP' });
+  await rm(inTheWay);
   t.deepEqual(await proofs.of(REPOSITORY), { proofs: {} });
 });
