@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Target } from './connection.ts';
 
@@ -38,7 +37,7 @@ export class Loaders implements Disposable {
   readonly #children: readonly ChildProcess[];
 
   constructor(count: number = 2) {
-    this.#children = Array.from({ length: count }, () => fork(join(import.meta.dirname, 'load.ts')));
+    this.#children = Array.from({ length: count }, () => fork(new URL(import.meta.resolve('./load.ts'))));
   }
 
   /**

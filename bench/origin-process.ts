@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { Target } from './connection.ts';
 
 /** PEM. */
@@ -33,7 +32,7 @@ export class Origin implements Disposable {
 
   /** `ca`: PEM of the authority behind the certificate. */
   static async start(certificate: Certificate, ca: string): Promise<Origin> {
-    const child = fork(join(import.meta.dirname, 'origin.ts'));
+    const child = fork(new URL(import.meta.resolve('./origin.ts')));
     return new Origin(child, { port: (await ask(child, { kind: 'listen', certificate })) as number, ca });
   }
 

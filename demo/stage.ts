@@ -1,6 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
-import { join } from 'node:path';
 import type { LocalUpstream } from '../test/support/gateway-process.ts';
 
 export const REPOSITORY = 'library/demo';
@@ -44,7 +43,7 @@ export class Upstream implements Disposable {
   }
 
   static async start(): Promise<Upstream> {
-    const child = fork(join(import.meta.dirname, 'upstream.ts'));
+    const child = fork(new URL(import.meta.resolve('./upstream.ts')));
     const [stage] = await Promise.race([once(child, 'message'), once(child, 'exit').then(() => [])]);
     if (stage === undefined) throw new Error('the upstream of the demo did not start');
     return new Upstream(child, stage as Stage);
