@@ -92,7 +92,7 @@ test("a source that sends nothing any more is left for another follower's, which
   const blob = makeBlob('stalled', 400_000);
   const [slow, good] = [await siteOf(t, 'slow.example', blob), await siteOf(t, 'good.example', blob)];
   slow.fake.fault({ role: 'cdn' }, { stallAfter: 100_000 });
-  const room = roomOf(t, undefined, { alone: 60_000, withAlternative: 150 });
+  const room = roomOf(t, undefined, { alone: 60_000, withAlternative: 800 });
   const [first, second] = [sourceAt(slow, blob), sourceAt(good, blob)];
   const fill = await begin(room, blob, first);
   const readers = [follow(t, fill, first)];
