@@ -44,15 +44,23 @@ export interface Layover {
   close(drain: number): Promise<void>;
 }
 
-/**
- * Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. `now` tells who may
- * read what until when, in epoch milliseconds.
- */
-export async function startLayover(config: Config, env: NodeJS.ProcessEnv, now = Date.now): Promise<Layover> {
+export interface StartOptions {
+  /** Tells who may read what until when, in epoch milliseconds. */
+  readonly now?: () => number;
+  /** Writes no operator's log, whatever the configuration says. */
+  readonly silent?: boolean;
+}
+
+/** Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. */
+export async function startLayover(
+  config: Config,
+  env: NodeJS.ProcessEnv,
+  { now = Date.now, silent = false }: StartOptions = {},
+): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
   const root = await openConfiguredRoot(config);
   const telemetry = startTelemetry({
-    level: config.log.level,
+    level: silent ? 'silent' : config.log.level,
     access: config.log.access,
     upstreams: Object.keys(config.upstreams),
   });

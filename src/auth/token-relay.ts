@@ -63,8 +63,9 @@ export class TokenRelay {
       return { status, contentType: answer.headers['content-type'] ?? 'application/json', bytes, offline: false };
     } catch (error) {
       if (!isOutOfReach(error) || scopes.length === 0) throw error;
+      // The breaker has told the operator; this comes with every request.
       publish('notice', {
-        level: 'warn',
+        level: 'debug',
         message: `the token service of ${upstream.name} is out of reach: issuing a token for cached content`,
         error,
       });

@@ -3,6 +3,7 @@ import { type NoticeEvent, subscribe } from '../events.ts';
 import { describeError, errorChain } from './error-chain.ts';
 import { escapeControls } from './escape.ts';
 import { redact } from './redact.ts';
+import { calm } from './repetition.ts';
 
 export interface LogOptions {
   readonly level: NoticeEvent['level'];
@@ -14,15 +15,20 @@ export interface LogOptions {
 
 const RANK: Readonly<Record<NoticeEvent['level'], number>> = { debug: 0, info: 1, warn: 2, error: 3 };
 
-/** Writes notices for the operator, at once, until the returned function is called. */
+/** Writes notices for the operator, at once but for repetitions, until the returned function is called. */
 export function openLog({ level, fd = 2, format = process.stderr.isTTY ? 'text' : 'json' }: LogOptions): () => void {
   const target = destination({ dest: fd, sync: true });
   // Nobody is left to tell when standard error is closed.
   target.on('error', () => {});
   const write = format === 'text' ? (notice: NoticeEvent) => target.write(textLine(notice, new Date())) : json(target);
-  return subscribe('notice', (notice) => {
-    if (RANK[notice.level] >= RANK[level]) write(notice);
+  const calmed = calm(write);
+  const unsubscribe = subscribe('notice', (notice) => {
+    if (RANK[notice.level] >= RANK[level]) calmed.write(notice);
   });
+  return () => {
+    unsubscribe();
+    calmed.close();
+  };
 }
 
 function json(target: ReturnType<typeof destination>): (notice: NoticeEvent) => void {

@@ -4,7 +4,8 @@ import { openLog } from './log.ts';
 import { openMetrics } from './metrics.ts';
 
 export interface TelemetryOptions {
-  readonly level: NoticeEvent['level'];
+  /** From which level on notices are written; `silent` writes none. */
+  readonly level: NoticeEvent['level'] | 'silent';
   readonly access: AccessLogOptions;
   /** The names that may become label values of metrics. */
   readonly upstreams: readonly string[];
@@ -25,12 +26,12 @@ export interface Telemetry extends AsyncDisposable {
 /** Turns events into an operator's log on standard error, an access log and metrics. Throws when a file cannot be opened. */
 export function startTelemetry({ level, access, upstreams, format }: TelemetryOptions): Telemetry {
   const accessLog = openAccessLog(access);
-  const closeLog = openLog({ level, format });
+  const closeLog = level === 'silent' ? undefined : openLog({ level, format });
   const metrics = openMetrics(upstreams);
   const close = async (): Promise<void> => {
     metrics.close();
     await accessLog.close();
-    closeLog();
+    closeLog?.();
   };
   return {
     metricsText: () => metrics.registry.metrics(),

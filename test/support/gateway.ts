@@ -25,6 +25,9 @@ export function hostOf(namespace: string): string {
   return namespace === 'docker.io' ? 'registry-1.docker.io' : namespace;
 }
 
+/** The operator's log is for whoever looks into a failing test: `LAYOVER_TEST_LOG=1 npm test …`. */
+const LOUD = process.env.LAYOVER_TEST_LOG !== undefined;
+
 export interface GatewayOptions {
   readonly upstreams: readonly FakeUpstream[];
   /** Merged over the configuration, key by key at the top. */
@@ -60,7 +63,7 @@ export class TestGateway implements AsyncDisposable {
   /** Starts it again on the same directory; ports change. */
   async up(): Promise<void> {
     const config = await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir });
-    this.#layover = await startLayover(config, {}, this.#now);
+    this.#layover = await startLayover(config, {}, { now: this.#now, silent: !LOUD });
     const { port } = this.#layover.addresses.https;
     const hosts = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
     const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, { address: '127.0.0.1', port }]));
