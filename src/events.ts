@@ -62,6 +62,14 @@ export interface FillEvent {
   readonly bytes: number;
 }
 
+/** The certificates that clients are shown, told at the start and whenever they change. */
+export interface CertificatesEvent {
+  /** When each ends, milliseconds since 1970: the serving root, the next one, and the certificate brought along. */
+  readonly ends: Readonly<Partial<Record<'root' | 'next' | 'own', number>>>;
+  /** Presented hosts that no certificate can be shown for. */
+  readonly uncovered: readonly string[];
+}
+
 /** A line for the operator: what happened, in one readable sentence. */
 export interface NoticeEvent {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -78,6 +86,7 @@ export interface Events {
   fill: FillEvent;
   follower: { readonly phase: 'joined' | 'left' };
   proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };
+  certificates: CertificatesEvent;
   notice: NoticeEvent;
 }
 

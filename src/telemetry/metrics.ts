@@ -46,6 +46,7 @@ export function openMetrics(upstreams: readonly string[]): Metrics {
     subscribe('upstreamBytes', upstreamBytes(registry, bound)),
     subscribe('fill', fills(registry, bound)),
     subscribe('follower', followers(registry)),
+    subscribe('certificates', certificates(registry)),
     subscribe('proof', ({ upstream, result }) => proofs(1, bound(upstream), result)),
   ];
   return {
@@ -124,6 +125,26 @@ function fills(registry: Registry, bound: Bound): Listener<'fill'> {
 function followers(registry: Registry): Listener<'follower'> {
   const gauge = new Gauge({ name: 'layover_followers', help: 'Answers fed by a running fill.', registers: [registry] });
   return ({ phase }) => (phase === 'joined' ? gauge.inc() : gauge.dec());
+}
+
+function certificates(registry: Registry): Listener<'certificates'> {
+  const registers = [registry];
+  const ends = new Gauge({
+    name: 'layover_certificate_end_timestamp_seconds',
+    help: 'When a certificate ends, in seconds since 1970.',
+    labelNames: ['certificate'],
+    registers,
+  });
+  const uncovered = new Gauge({
+    name: 'layover_hosts_uncovered',
+    help: 'Presented hosts that no certificate can be shown for.',
+    registers,
+  });
+  return (event) => {
+    ends.reset();
+    for (const [certificate, end] of Object.entries(event.ends)) ends.set({ certificate }, end / 1000);
+    uncovered.set(event.uncovered.length);
+  };
 }
 
 function statusClass(status: number): string {

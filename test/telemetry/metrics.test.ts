@@ -97,3 +97,13 @@ test.serial('after closing nothing is counted any more', async (t) => {
   t.notThrows(() => publish('request', requestEvent()));
   t.notRegex(await telemetry.metricsText(), /docker\.io/);
 });
+
+test.serial('the end of each certificate and the hosts without one are shown as they are now', async (t) => {
+  const found = await samples(() => {
+    publish('certificates', { ends: { root: 2_000_000, next: 3_000_000 }, uncovered: ['a.example', 'b.example'] });
+    publish('certificates', { ends: { root: 4_000_000 }, uncovered: ['b.example'] });
+  });
+  t.is(found.get('layover_certificate_end_timestamp_seconds{certificate="root"}'), 4000);
+  t.false(found.has('layover_certificate_end_timestamp_seconds{certificate="next"}'));
+  t.is(found.get('layover_hosts_uncovered'), 1);
+});
