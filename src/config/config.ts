@@ -12,6 +12,8 @@ export interface UpstreamConfig {
   readonly hosts: readonly string[];
   /** Presented hosts that only issue tokens (auth.docker.io). */
   readonly authHosts: readonly string[];
+  /** Its name in access logs of the nginx format; the namespace when absent. */
+  readonly alias?: string;
   /** Base URLs, tried in order; http or https, path without trailing slash. */
   readonly urls: readonly URL[];
   /** Absolute path of PEM certificates trusted beside the system's. */
@@ -44,8 +46,15 @@ export interface Config {
   readonly dns: { readonly servers: readonly string[]; readonly pins: Readonly<Record<string, readonly string[]>> };
   readonly log: {
     readonly level: 'debug' | 'info' | 'warn' | 'error';
-    /** `file`: absolute path, or `-` for standard output. */
-    readonly access: { readonly file: string; readonly format: 'json' | 'nginx' };
+    readonly access: {
+      /** Absolute path, or `-` for standard output. */
+      readonly file: string;
+      readonly format: 'json' | 'nginx';
+      /** Bytes after which the file is rotated; 0: never. */
+      readonly maxSize: number;
+      /** How many rotated files are kept. */
+      readonly keep: number;
+    };
   };
   /** Namespace that our own names mean when nothing else is said. */
   readonly mirror: { readonly default?: string };

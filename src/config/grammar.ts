@@ -89,6 +89,22 @@ export function parseDuration(text: string): number | undefined {
 }
 
 /** A pattern that `matchesPattern` understands: a repository name with `*` in components, or `**` as a component. */
+const SIZE = /^(\d{1,9})([kmgt])?$/;
+const SIZE_UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
+
+/** Bytes of a size such as `100m` or `50g`; the units are powers of 1024. */
+export function parseSize(text: string): number | undefined {
+  const match = SIZE.exec(text.toLowerCase());
+  if (match === null) return undefined;
+  const size = Number(match[1]) * (SIZE_UNITS[match[2] ?? ''] ?? 1);
+  return Number.isSafeInteger(size) ? size : undefined;
+}
+
+/** A word for logs: letters, digits, dots, hyphens and underscores. */
+export function parseWord(text: string): string | undefined {
+  return /^[\w.-]{1,64}$/.test(text) ? text : undefined;
+}
+
 export function parsePattern(text: string): string | undefined {
   const doubled = text.split('/').some((component) => component.includes('**') && component !== '**');
   return !doubled && isRepositoryName(text.replaceAll(/\*+/g, 'a')) ? text : undefined;

@@ -31,7 +31,7 @@ const DEFAULTS = {
   certs: { dir: './certs', permit: PUBLIC_REGISTRIES },
   storage: { root: './data' },
   dns: { servers: [], pins: {} },
-  log: { level: 'info', access: { file: './logs/access.log', format: 'json' } },
+  log: { level: 'info', access: { file: './logs/access.log', format: 'json', maxSize: '100m', keep: 5 } },
   mirror: { default: 'docker.io' },
   hosted: { repositories: [] },
   grants: { offline: '24h' },

@@ -11,6 +11,8 @@ import {
   parsePeer,
   parsePresentedHost,
 } from './grammar.ts';
+  parseSize,
+  parseWord,
 import { oneOf } from './mistake.ts';
 import { parsePermitted } from './presets.ts';
 
@@ -50,6 +52,12 @@ const duration = z.preprocess(
   text('a duration such as 24h, 0s, 30d or 1h30m', parseDuration),
 );
 
+/** A number needs no quotes; `0` needs no unit. */
+const size = z.preprocess(
+  (value) => (typeof value === 'number' ? String(value) : value),
+  text('a size such as 100m, 50g or 0', parseSize),
+);
+
 /** One address may stand without the brackets of a list. */
 const addresses = z.preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip));
 
@@ -60,6 +68,7 @@ const upstream = map({
     .array(text('an http or https URL without credentials, query and /v2', parseBaseUrl), { error: 'a list of URLs' })
     .min(1, { error: 'at least one URL' })
     .readonly(),
+  alias: text('a word of letters, digits, dots, hyphens and underscores', parseWord).nullish(),
   ca: path.nullish(),
   credentials: map({
     username: text('a user name as a string', (name) => name || undefined),
@@ -76,6 +85,8 @@ const upstream = map({
 export const schema = map({
   listen: map({ https: address, http: address, admin: address }),
   names: list(text('a host name or an IP address', parseHostOrIp)),
+const KEPT = 'a whole number from 0 to 1000';
+
   certs: map({ dir: path, permit: list(text('a name of the published list, or one below it', parsePermitted)) }),
   storage: map({ root: path }),
   dns: map({
@@ -84,7 +95,12 @@ export const schema = map({
   }),
   log: map({
     level: choice('debug', 'info', 'warn', 'error'),
-    access: map({ file: path, format: choice('json', 'nginx') }),
+    access: map({
+      file: path,
+      format: choice('json', 'nginx'),
+      maxSize: size,
+      keep: z.int({ error: KEPT }).min(0, KEPT).max(1000, KEPT),
+    }),
   }),
   mirror: map({ default: z.string({ error: 'a namespace of upstreams' }).nullish() }),
   hosted: map({ repositories: patterns }),

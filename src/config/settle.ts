@@ -12,7 +12,7 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
     ),
   );
   const { https } = written.listen;
-  const { file, format } = written.log.access;
+  const { access } = written.log;
   const namespace = written.mirror.default ?? undefined;
   return freeze({
     ...written,
@@ -26,7 +26,7 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
         Object.entries(written.dns.pins).map(([host, addresses]) => [host.toLowerCase(), addresses] as const),
       ),
     },
-    log: { ...written.log, access: { file: file === '-' ? file : resolve(cwd, file), format } },
+    log: { ...written.log, access: { ...access, file: access.file === '-' ? '-' : resolve(cwd, access.file) } },
     // The built-in default goes when its upstream was removed.
     mirror: namespace === undefined || upstreams[namespace] === undefined ? {} : { default: namespace },
     upstreams,
@@ -34,12 +34,13 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
 }
 
 function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {
-  const { ca, credentials, ...rest } = written;
+  const { alias, ca, credentials, ...rest } = written;
   return {
     ...rest,
     name,
     hosts: unique(written.hosts),
     authHosts: unique(written.authHosts),
+    ...(alias != null && { alias }),
     ...(ca != null && { ca: resolve(cwd, ca) }),
     ...(credentials != null && {
       credentials: {

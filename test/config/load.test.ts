@@ -60,7 +60,10 @@ test('without a file the embedded defaults hold', async (t) => {
   t.deepEqual(config.names, ['gateway.lan']);
   t.deepEqual(config.certs, { dir: join(cwd, 'certs'), permit: PUBLIC_REGISTRIES });
   t.deepEqual(config.storage, { root: join(cwd, 'data') });
-  t.deepEqual(config.log, { level: 'info', access: { file: join(cwd, 'logs/access.log'), format: 'json' } });
+  t.deepEqual(config.log, {
+    level: 'info',
+    access: { file: join(cwd, 'logs/access.log'), format: 'json', maxSize: 100 * 2 ** 20, keep: 5 },
+  });
   t.deepEqual(config.mirror, { default: 'docker.io' });
   t.deepEqual(config.hosted, { repositories: [] });
   t.deepEqual(config.grants, { offline: 86_400_000 });
@@ -97,7 +100,15 @@ test('the page about the configuration has a heading for every key', async (t) =
   const page = await readFile(PAGE, 'utf8');
   const { upstreams, ...rest } = defaultsFor(undefined);
   const upstreamKeys = pathsOf(valueAt(upstreams, ['docker.io']));
-  for (const key of [...pathsOf(rest), ...upstreamKeys, 'upstreams', 'ca', 'credentials', 'credentials.serve']) {
+  for (const key of [
+    ...pathsOf(rest),
+    ...upstreamKeys,
+    'upstreams',
+    'alias',
+    'ca',
+    'credentials',
+    'credentials.serve',
+  ]) {
     t.regex(page, new RegExp(`^#+ .*\`${key.replaceAll('.', '\\.')}\``, 'm'), key);
   }
 });
@@ -184,6 +195,23 @@ test('addresses, durations and pins are read in each of their forms', async (t) 
   ]);
   t.is(config.log.access.file, '-');
   t.deepEqual(upstream(config, 'ghcr.io').tags, { ttl: 5_400_000, staleOnError: 500 });
+});
+
+test('sizes are read in each of their forms, and an alias as it stands', async (t) => {
+  for (const [written, bytes] of [
+    ['0', 0],
+    ['512k', 524_288],
+    ['"1G"', 2 ** 30],
+    ['1000', 1000],
+  ] as const) {
+    t.is((await load(`log: { access: { maxSize: ${written} } }`)).log.access.maxSize, bytes, written);
+  }
+  for (const wrong of ['-1', '1.5g', '10 m', '1p', 'many', '999999999t'])
+    await t.throwsAsync(load(`log: { access: { maxSize: ${wrong} } }`), { message: /a size such as 100m/ }, wrong);
+  for (const wrong of ['-1', '1.5', 'five', '1001'])
+    await t.throwsAsync(load(`log: { access: { keep: ${wrong} } }`), { message: /a whole number from 0/ }, wrong);
+  t.is((await load('upstreams: { docker.io: { alias: hub } }')).upstreams['docker.io']?.alias, 'hub');
+  await t.throwsAsync(load('upstreams: { docker.io: { alias: "a b" } }'), { message: /a word of letters/ });
 });
 
 test('a configuration cannot be changed, and its maps hold nothing but their keys', async (t) => {
