@@ -31,6 +31,7 @@ export interface UpstreamRequest {
   /** Path and query below the base URL: `/v2/library/nginx/manifests/latest`. */
   readonly path: string;
   readonly identity: Identity;
+  /** Absent: for a manifest every type of today, since some registries deny an index to who does not list it. */
   readonly accept?: readonly string[];
   /** `end` is exclusive; without it, to the end. */
   readonly range?: { readonly start: number; readonly end?: number };

@@ -1,5 +1,6 @@
 import { publish } from '../events.ts';
 import { type Challenge, parseChallenges } from '../oci/challenge.ts';
+import { MODERN_ACCEPT } from '../oci/media-type.ts';
 import { hostOf, portOf } from './address.ts';
 import { Breaker } from './breaker.ts';
 import {
@@ -182,10 +183,11 @@ export class Upstream implements AsyncDisposable {
 }
 
 /** Everything an upstream gets to see of a request, and no more. */
-function headersOf({ accept, range, userAgent }: UpstreamRequest): Record<string, string> {
+function headersOf({ kind, accept, range, userAgent }: UpstreamRequest): Record<string, string> {
+  const types = accept ?? (kind === 'manifest' ? MODERN_ACCEPT : []);
   return {
     'user-agent': userAgent ?? 'layover',
-    ...(accept !== undefined && accept.length > 0 && { accept: accept.join(', ') }),
+    ...(types.length > 0 && { accept: types.join(', ') }),
     ...(range !== undefined && { range: `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}` }),
   };
 }
