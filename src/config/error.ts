@@ -9,10 +9,12 @@ export class ConfigError extends Error {
   }
 }
 
-/** One mistake of the file: something else was expected at a place. `expected` starting with `one of` lists choices. */
+/** One mistake of the file, or of an environment variable: something else was expected at a place. `expected` starting with `one of` lists choices. */
 export interface Mistake {
   readonly offset: number;
   readonly path: string;
   readonly expected: string;
   readonly got: string;
+  /** The variable to blame instead of a place in the file. */
+  readonly variable?: string | undefined;
 }

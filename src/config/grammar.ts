@@ -76,7 +76,8 @@ export function parseBaseUrl(text: string): URL | undefined {
   return url.pathname.endsWith('/v2') ? undefined : url;
 }
 
-const DURATION = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
+/** The units in their order. It matches the empty text too. */
+export const DURATION = /^(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?(?:(\d+)ms)?$/;
 const UNITS = [86_400_000, 3_600_000, 60_000, 1000, 1];
 const LONGEST = 36_500 * 86_400_000;
 
@@ -88,7 +89,6 @@ export function parseDuration(text: string): number | undefined {
   return total <= LONGEST ? total : undefined;
 }
 
-/** A pattern that `matchesPattern` understands: a repository name with `*` in components, or `**` as a component. */
 const SIZE = /^(\d{1,9})([kmgt])?$/;
 const SIZE_UNITS: Readonly<Record<string, number>> = { k: 2 ** 10, m: 2 ** 20, g: 2 ** 30, t: 2 ** 40 };
 
@@ -105,6 +105,7 @@ export function parseWord(text: string): string | undefined {
   return /^[\w.-]{1,64}$/.test(text) ? text : undefined;
 }
 
+/** A pattern that `matchesPattern` understands: a repository name with `*` in components, or `**` as a component. */
 export function parsePattern(text: string): string | undefined {
   const doubled = text.split('/').some((component) => component.includes('**') && component !== '**');
   return !doubled && isRepositoryName(text.replaceAll(/\*+/g, 'a')) ? text : undefined;

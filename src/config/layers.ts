@@ -25,7 +25,8 @@ export function overlay(lower: unknown, upper: unknown): unknown {
   return merged;
 }
 
-const DEFAULTS = {
+/** Every key outside `upstreams`, spelled as in a file. */
+export const DEFAULTS: Tree = {
   listen: { https: '[::]:443', http: '[::]:5000', admin: '127.0.0.1:9464' },
   names: ['gateway.lan'],
   certs: { dir: './certs', permit: PUBLIC_REGISTRIES },
@@ -37,13 +38,17 @@ const DEFAULTS = {
   grants: { offline: '24h' },
 };
 
-const UPSTREAM = {
+/** The keys of an upstream that do not depend on its namespace. */
+const UPSTREAM: Tree = {
   authHosts: [],
   tokenHosts: [],
   blobHosts: [],
   tags: { ttl: '0s', staleOnError: '30d' },
   challenge: 'relay',
 };
+
+/** The keys of an upstream that need not be written; what depends on the namespace is undefined. */
+export const UPSTREAM_DEFAULTS: Tree = { hosts: undefined, urls: undefined, ...UPSTREAM };
 
 /** The lowest layer, spelled as in a file: the defaults of every key, of every preset and of each upstream in `written`. */
 export function defaultsFor(written: unknown): Tree {

@@ -4,6 +4,7 @@ import type * as z from 'zod';
 import { crossCheck } from './checks.ts';
 import type { Config } from './config.ts';
 import { readDocument } from './document.ts';
+import { readEnvironment } from './environment.ts';
 import { ConfigError, type Mistake } from './error.ts';
 import { defaultsFor, overlay } from './layers.ts';
 import { isWritten, wrongKey, wrongValue } from './mistake.ts';
@@ -20,19 +21,27 @@ export interface ConfigSource {
 
 const DEFAULT_FILE = 'config/gateway.yaml';
 
-/** The configuration of a file over the built-in defaults. Throws a {@link ConfigError} with every mistake of the file. */
+/** The environment over a file over the built-in defaults. Throws a {@link ConfigError} with every mistake of both. */
 export async function loadConfig(source: ConfigSource): Promise<Config> {
   const file = source.file ?? DEFAULT_FILE;
-  const { root, mistakes, position } = readDocument(await readText(source));
+  const document = readDocument(await readText(source));
+  const environment = readEnvironment(source.env, document.root);
+  const { root } = environment;
   const layers = [defaultsFor(root.value), root.value];
   const layered = layers.reduce(overlay);
   const parsed = schema.safeParse(layered);
-  const all = [...mistakes, ...crossCheck(root, layered), ...mistakesOf(root, parsed.error?.issues ?? [])];
+  const all = [
+    ...document.mistakes,
+    ...environment.mistakes,
+    ...crossCheck(root, layered),
+    ...mistakesOf(root, parsed.error?.issues ?? []),
+  ];
   if (all.length > 0 || !parsed.success) {
     all.sort((a, b) => a.offset - b.offset);
     throw new ConfigError(
       all.map(
-        ({ offset, path, expected, got }) => `${file}:${position(offset)} ${path}: expected ${expected}, got ${got}`,
+        ({ offset, path, expected, got, variable }) =>
+          `${variable ?? `${file}:${document.position(offset)}`} ${path}: expected ${expected}, got ${got}`,
       ),
     );
   }

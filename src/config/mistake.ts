@@ -15,17 +15,20 @@ export function wrongValue(root: Place, path: Path, expected: string, remark = '
     path: formatPath(path),
     expected,
     got: (isSecret(path) ? kindOf(value) : shown(value)) + remark + hint,
+    variable: place.variable,
   };
 }
 
 /** The key that ends `path` is wrong. */
 export function wrongKey(root: Place, path: Path, expected: string): Mistake {
   const hint = suggestion(String(path.at(-1)), expected);
+  const { place } = locate(root, path);
   return {
-    offset: locate(root, path).place.keyOffset,
+    offset: place.keyOffset,
     path: formatPath(path),
     expected,
     got: shown(path.at(-1)) + hint,
+    variable: place.variable,
   };
 }
 

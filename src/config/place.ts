@@ -9,6 +9,8 @@ export interface Place {
   readonly offset: number;
   readonly keyOffset: number;
   readonly children: ReadonlyMap<string, Place>;
+  /** The environment variable that says it, when it is not the file. */
+  readonly variable?: string | undefined;
 }
 
 const DEEPEST = 64;

@@ -1,5 +1,6 @@
 import * as z from 'zod';
 import {
+  DURATION,
   parseAddress,
   parseBaseUrl,
   parseDuration,
@@ -10,9 +11,9 @@ import {
   parsePattern,
   parsePeer,
   parsePresentedHost,
-} from './grammar.ts';
   parseSize,
   parseWord,
+} from './grammar.ts';
 import { oneOf } from './mistake.ts';
 import { parsePermitted } from './presets.ts';
 
@@ -23,8 +24,9 @@ function map<Shape extends z.core.$ZodShape>(shape: Shape): z.ZodObject<Shape, z
 }
 
 function text<Value>(expected: string, parse: (text: string) => Value | undefined) {
-  return z.string({ error: expected }).transform((written, context): Value => {
-    const value = parse(written);
+  const written = z.string({ error: expected }).meta({ description: expected });
+  return written.transform((text, context): Value => {
+    const value = parse(text);
     if (value !== undefined) return value;
     context.addIssue({ code: 'custom', message: expected });
     return z.NEVER;
@@ -47,10 +49,9 @@ const hosts = list(text('a host name', parsePresentedHost));
 const ip = text('an IP address', parseIp);
 
 /** `0` needs no unit. */
-const duration = z.preprocess(
-  (value) => (value === 0 ? '0s' : value),
-  text('a duration such as 24h, 0s, 30d or 1h30m', parseDuration),
-);
+const duration = z
+  .preprocess((value) => (value === 0 ? '0s' : value), text('a duration such as 24h, 0s, 30d or 1h30m', parseDuration))
+  .meta({ type: ['string', 'integer'], pattern: DURATION.source, maximum: 0, minimum: 0 });
 
 /** A number needs no quotes; `0` needs no unit. */
 const size = z.preprocess(
@@ -59,16 +60,18 @@ const size = z.preprocess(
 );
 
 /** One address may stand without the brackets of a list. */
-const addresses = z.preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip));
+const addresses = z
+  .preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip))
+  .meta({ type: ['string', 'array'] });
 
 const upstream = map({
   hosts,
   authHosts: hosts,
+  alias: text('a word of letters, digits, dots, hyphens and underscores', parseWord).nullish(),
   urls: z
     .array(text('an http or https URL without credentials, query and /v2', parseBaseUrl), { error: 'a list of URLs' })
     .min(1, { error: 'at least one URL' })
     .readonly(),
-  alias: text('a word of letters, digits, dots, hyphens and underscores', parseWord).nullish(),
   ca: path.nullish(),
   credentials: map({
     username: text('a user name as a string', (name) => name || undefined),
@@ -81,12 +84,12 @@ const upstream = map({
   challenge: choice('relay', 'verbatim'),
 });
 
+const KEPT = 'a whole number from 0 to 1000';
+
 /** The configuration as written, defaults filled in. */
 export const schema = map({
   listen: map({ https: address, http: address, admin: address }),
   names: list(text('a host name or an IP address', parseHostOrIp)),
-const KEPT = 'a whole number from 0 to 1000';
-
   certs: map({ dir: path, permit: list(text('a name of the published list, or one below it', parsePermitted)) }),
   storage: map({ root: path }),
   dns: map({
