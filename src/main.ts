@@ -33,6 +33,7 @@ import { createNetwork, type Network } from './upstream/network.ts';
 import { proxyFromEnvironment } from './upstream/proxy.ts';
 import { Upstream } from './upstream/upstream.ts';
 import { VIA } from './upstream/via.ts';
+import { loadUndici } from './upstream/wire.ts';
 
 /** A running gateway. */
 export interface Layover {
@@ -61,7 +62,7 @@ export async function startLayover(
   const root = await openConfiguredRoot(config);
   const telemetry = startTelemetry({
     level: silent ? 'silent' : config.log.level,
-    access: config.log.access,
+    access: { ...config.log.access, aliases: aliasesOf(config) },
     upstreams: Object.keys(config.upstreams),
   });
   const listening: number[] = [];
@@ -87,11 +88,16 @@ export async function startLayover(
     const addresses = await gateway.listen();
     listening.push(addresses.https.port, addresses.http.port);
     isReady = true;
+    void loadUndici();
     return { addresses, root, reopenLogs: () => telemetry.reopen(), close };
   } catch (error) {
     await close(0);
     throw error;
   }
+}
+
+function aliasesOf({ upstreams }: Config): Map<string, string> {
+  return new Map(Object.values(upstreams).map(({ name, alias }) => [name, alias ?? name]));
 }
 
 /** Opens the root CA, or makes one that vouches for everything configured and for the published registries. */

@@ -1,6 +1,6 @@
 import { isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
-import { Agent, type buildConnector, type Dispatcher, errors, request as send } from 'undici';
+import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { publish, type UpstreamRequestEvent } from '../events.ts';
 import { UpstreamError } from './contract.ts';
 import { type Network, reasonOf } from './network.ts';
@@ -38,6 +38,15 @@ const NO_PROGRESS = 30_000;
 const CONNECTIONS = 32;
 const KEEP_ALIVE = 15_000;
 const MAX_HEAD = 65_536;
+
+type Undici = typeof import('undici');
+let loading: Promise<Undici> | undefined;
+
+/** undici takes longer to load than anything else here: it is not waited for before the doors are open. */
+export function loadUndici(): Promise<Undici> {
+  loading ??= import('undici');
+  return loading;
+}
 
 /** Told about each connection attempt to an origin. */
 export interface ConnectWatch {
@@ -87,10 +96,11 @@ export class Wire implements AsyncDisposable {
     await Promise.all([...this.#agents.values()].map((agent) => agent.destroy()));
   }
 
-  #send(exchange: Exchange, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
+  async #send(exchange: Exchange, signal: AbortSignal): Promise<Dispatcher.ResponseData> {
     const { method, body, alone } = exchange;
-    return send(exchange.url, {
-      dispatcher: this.#agent(exchange),
+    const undici = await loadUndici();
+    return undici.request(exchange.url, {
+      dispatcher: this.#agent(exchange, undici),
       method,
       headers: { 'accept-encoding': 'identity', via: VIA, ...exchange.headers },
       ...(body !== undefined && { body }),
@@ -100,12 +110,12 @@ export class Wire implements AsyncDisposable {
   }
 
   /** Bodies have pools of their own: a HEAD must not queue behind 32 downloads. */
-  #agent(exchange: Exchange): Agent {
+  #agent(exchange: Exchange, undici: Undici): Agent {
     const { guarded } = exchange;
     const key = `${guarded ? 'guarded' : 'open'} ${exchange.kind === 'blob' && exchange.method === 'GET'}`;
     const made = this.#agents.get(key);
     if (made !== undefined) return made;
-    const agent = new Agent({
+    const agent = new undici.Agent({
       connections: CONNECTIONS,
       pipelining: 1,
       allowH2: false,
@@ -196,7 +206,7 @@ function asFailure(error: unknown, url: URL): UpstreamError {
   if (error instanceof UpstreamError) return error;
   scrub(error);
   const reason = reasonOf(error);
-  if (error instanceof errors.HTTPParserError || BROKEN.test(reason)) {
+  if (isParserError(error) || BROKEN.test(reason)) {
     return new UpstreamError('protocol', `${url.host} does not speak HTTP: ${reason}`, { cause: error });
   }
   const message = `${url.host} closed the connection before it answered: ${reason}`;
@@ -205,7 +215,11 @@ function asFailure(error: unknown, url: URL): UpstreamError {
 
 /** The parser's error holds the bytes it choked on, which may be a token. */
 function scrub(error: unknown): void {
-  if (error instanceof errors.HTTPParserError) Object.assign(error, { data: '' });
+  if (isParserError(error)) Object.assign(error, { data: '' });
+}
+
+function isParserError(error: unknown): error is Error {
+  return error instanceof Error && error.name === 'HTTPParserError';
 }
 
 function originOf({ protocol, hostname, port }: buildConnector.Options): string {

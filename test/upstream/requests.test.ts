@@ -28,11 +28,12 @@ test('an upstream sees the listed header fields and nothing else', async (t) => 
   });
 });
 
-test('without wishes of the client a request names layover and accepts anything', async (t) => {
+test('without wishes of the client a request names layover and, for a manifest, the types of today', async (t) => {
   const site = await serve(t, (_request, response) => response.end('x'));
   const response = await upstreamOf(t, { urls: [site.url] }).request(pull({ method: 'HEAD' }));
   t.is(await textOf(response.body), '');
   t.deepEqual(Object.keys(site.seen[0]?.headers ?? {}).sort(), [
+    'accept',
     'accept-encoding',
     'connection',
     'host',
