@@ -1,6 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+
+/** Of the roots in one directory: the one that serves, the one that will, and the one that did. */
+export type RootName = 'ca' | 'next' | 'previous';
 
 /**
  * The two files of a root CA, `ca.key` and `ca.crt`, in a directory that only their owner can enter. Each is published
@@ -14,13 +17,16 @@ export interface RootFiles {
   readonly certificate: string;
 }
 
-/** Reads the pair, making what is missing. */
+/** Whether a private key is the one of a certificate; both PEM, either may be broken. */
+export type Fits = (key: string, certificate: string) => boolean;
+
+/** Makes what is missing of the pair. */
 export async function keepRootFiles(
   directory: string,
+  name: RootName,
   make: { key(): string; certificate(key: string, keyFile: string): string },
-): Promise<RootFiles> {
-  const keyFile = join(directory, 'ca.key');
-  const certificateFile = join(directory, 'ca.crt');
+): Promise<void> {
+  const { keyFile, certificateFile } = pathsOf(directory, name);
   const madeDirectory = await mkdir(directory, { recursive: true, mode: 0o700 });
   if (madeDirectory !== undefined) await syncDirectory(dirname(madeDirectory));
   if (!(await exists(keyFile))) {
@@ -31,9 +37,63 @@ export async function keepRootFiles(
   }
   await refuseLooseMode(directory, '700');
   await refuseLooseMode(keyFile, '600');
-  const key = await readFile(keyFile, 'utf8');
-  if (!(await exists(certificateFile))) await publishOnce(certificateFile, make.certificate(key, keyFile), 0o644);
-  return { keyFile, certificateFile, key, certificate: await readFile(certificateFile, 'utf8') };
+  if (await exists(certificateFile)) return;
+  await publishOnce(certificateFile, make.certificate(await readFile(keyFile, 'utf8'), keyFile), 0o644);
+}
+
+/**
+ * Reads a pair; `undefined` when its certificate is not there. While the serving root is switched, its key may still
+ * have the name of the next one, or a certificate read just before may have a previous one; this order misses neither.
+ */
+export async function readRootFiles(directory: string, name: RootName, fits: Fits): Promise<RootFiles | undefined> {
+  const { keyFile, certificateFile } = pathsOf(directory, name);
+  const certificate = await readIfThere(certificateFile);
+  if (certificate === undefined) return undefined;
+  await refuseLooseMode(directory, '700');
+  const names: readonly RootName[] = name === 'ca' ? ['next', 'ca', 'previous'] : [name];
+  for (const candidate of names) {
+    const file = pathsOf(directory, candidate).keyFile;
+    const key = await readIfThere(file);
+    if (key === undefined || !fits(key, certificate)) continue;
+    await refuseLooseMode(file, '600');
+    return { keyFile: file, certificateFile, key, certificate };
+  }
+  // Roots were switched between the two looks.
+  if ((await readIfThere(certificateFile)) !== certificate) return readRootFiles(directory, name, fits);
+  return { keyFile, certificateFile, key: await readFile(keyFile, 'utf8'), certificate };
+}
+
+/**
+ * Lets the next root serve, and keeps the one before it as `previous`. The certificate's rename is the switch: a
+ * process that dies on either side of it leaves one whole root serving. `false` when there is no next root.
+ */
+export async function switchRoot(directory: string, fits: Fits): Promise<boolean> {
+  if (await finishSwitch(directory, fits)) return true;
+  const [serving, next, previous] = (['ca', 'next', 'previous'] as const).map((name) => pathsOf(directory, name));
+  if (!serving || !next || !previous || !(await exists(next.certificateFile))) return false;
+  for (const file of ['keyFile', 'certificateFile'] as const) {
+    await rm(previous[file], { force: true });
+    await link(serving[file], previous[file]);
+  }
+  await syncDirectory(directory);
+  await rename(next.certificateFile, serving.certificateFile);
+  await syncDirectory(directory);
+  return finishSwitch(directory, fits);
+}
+
+/** Gives the key of a root that already serves its name; `false` when it has it. */
+export async function finishSwitch(directory: string, fits: Fits): Promise<boolean> {
+  const [serving, next] = [pathsOf(directory, 'ca'), pathsOf(directory, 'next')];
+  if (await exists(next.certificateFile)) return false;
+  const [key, certificate] = [await readIfThere(next.keyFile), await readIfThere(serving.certificateFile)];
+  if (key === undefined || certificate === undefined || !fits(key, certificate)) return false;
+  await ifThere(rename(next.keyFile, serving.keyFile));
+  await syncDirectory(directory);
+  return true;
+}
+
+function pathsOf(directory: string, name: RootName): { readonly keyFile: string; readonly certificateFile: string } {
+  return { keyFile: join(directory, `${name}.key`), certificateFile: join(directory, `${name}.crt`) };
 }
 
 /** Looks at the key once more: where a certificate is, its key was published before it. */
@@ -53,7 +113,8 @@ async function refuseLooseMode(path: string, octal: string): Promise<void> {
 }
 
 async function isOpenToOthers(path: string): Promise<boolean> {
-  return ((await stat(path)).mode & 0o077) !== 0;
+  const found = await ifThere(stat(path));
+  return found !== undefined && (found.mode & 0o077) !== 0;
 }
 
 /** Creates the file with all its bytes on disk, or leaves the one that is there. */
@@ -82,11 +143,18 @@ async function syncDirectory(path: string): Promise<void> {
 }
 
 async function exists(path: string): Promise<boolean> {
+  return (await ifThere(stat(path))) !== undefined;
+}
+
+function readIfThere(path: string): Promise<string | undefined> {
+  return ifThere(readFile(path, 'utf8'));
+}
+
+async function ifThere<Value>(found: Promise<Value>): Promise<Value | undefined> {
   try {
-    await stat(path);
-    return true;
+    return await found;
   } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw error;
   }
 }

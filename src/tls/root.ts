@@ -1,7 +1,7 @@
 import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, X509Certificate } from 'node:crypto';
 import { extensionId, extensionOf, isP256 } from './certificate.ts';
 import { isPermitted, type Permitted, readConstraints } from './constraints.ts';
-import { keepRootFiles, type RootFiles } from './custody.ts';
+import { finishSwitch, keepRootFiles, type RootFiles, readRootFiles, switchRoot } from './custody.ts';
 import { type Leaf, leafCertificate, rootCertificate } from './profile.ts';
 
 /** A machine that lost its clock must not make a root that has expired when the clock is right again. */
@@ -35,11 +35,33 @@ export interface RootOptions {
  * Throws an error that says what to do when the pair is unusable or others could read the key.
  */
 export async function openRoot(options: RootOptions): Promise<Root> {
-  const permitted = { dns: options.permittedDns, ips: options.permittedIps };
-  const files = await keepRootFiles(options.dir, {
-    key: makeKey,
-    certificate: (key, keyFile) => makeCertificate(readKey(key, keyFile), permitted),
-  });
+  await finishSwitch(options.dir, fits);
+  await makeRoot('ca', options);
+  const root = await readRoot(options.dir, 'ca');
+  if (root === undefined) throw new Error(`ca.crt vanished from ${options.dir}`);
+  return root;
+}
+
+/** Makes the root that is to serve next, with a key of its own, unless there is one. Nothing serves from it yet. */
+export async function makeNextRoot(options: RootOptions): Promise<Root> {
+  await finishSwitch(options.dir, fits);
+  await makeRoot('next', options);
+  const root = await readRoot(options.dir, 'next');
+  if (root === undefined) throw new Error('the next root was switched on meanwhile');
+  return root;
+}
+
+/** Lets the next root serve instead; running gateways see it. `false` when there is none. */
+export async function activateNextRoot(dir: string): Promise<boolean> {
+  // A next root that nobody could use must not replace one that works.
+  await readRoot(dir, 'next');
+  return switchRoot(dir, fits);
+}
+
+/** The serving root or the next one, if it is there; makes nothing. Throws as {@link openRoot} does. */
+export async function readRoot(dir: string, name: 'ca' | 'next'): Promise<Root | undefined> {
+  const files = await readRootFiles(dir, name, fits);
+  if (files === undefined) return undefined;
   const key = readKey(files.key, files.keyFile);
   const certificate = readCertificate(files, key);
   const constraints = readPermitted(files, certificate);
@@ -51,6 +73,22 @@ export async function openRoot(options: RootOptions): Promise<Root> {
     covers: (hostOrIp) => isPermitted(constraints, hostOrIp),
     issueLeaf: (names, publicKey, now = Date.now()) => leafCertificate({ certificate, key }, names, publicKey, now),
   };
+}
+
+function makeRoot(name: 'ca' | 'next', options: RootOptions): Promise<void> {
+  const permitted = { dns: options.permittedDns, ips: options.permittedIps };
+  return keepRootFiles(options.dir, name, {
+    key: makeKey,
+    certificate: (key, keyFile) => makeCertificate(readKey(key, keyFile), permitted),
+  });
+}
+
+function fits(key: string, certificate: string): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 function makeKey(): string {
