@@ -2,7 +2,9 @@ import { access, glob } from 'node:fs/promises';
 import { dirname, join, normalize } from 'node:path';
 import test from 'ava';
 import { parse } from 'yaml';
+import { jsonLine } from '../src/telemetry/access-log.ts';
 import { anchorsOf, linksOf, readDocument } from './support/markdown.ts';
+import { requestEvent } from './telemetry/events.ts';
 
 const ROOT = join(import.meta.dirname, '..');
 const documents = await Array.fromAsync(glob(['*.md', '{docs,nginx-compat,certs}/**/*.md'], { cwd: ROOT }));
@@ -45,6 +47,14 @@ test('the operations page explains every reason and every metric there is', asyn
   }
   const metrics = [...(await readDocument('src/telemetry/metrics.ts')).matchAll(/'(layover_[a-z_]+)'/g)];
   for (const name of [...reasons, ...metrics.map(([, metric]) => metric)]) t.true(page.includes(`\`${name}\``), name);
+});
+
+test('the operations page explains every field of the access log', async (t) => {
+  const page = await readDocument('docs/operations.md');
+  const [, table = ''] = /^With `format: json`:\n(.*?)^`format: nginx`/ms.exec(page) ?? [];
+  const event = requestEvent({ upstream: 'docker.io', error: 'failed' });
+  for (const field of Object.keys(JSON.parse(jsonLine(event, new Date()))))
+    t.true(table.includes(`\`${field}\``), field);
 });
 
 test('the compose file mounts what the gateway writes and publishes the ports that it listens on', async (t) => {

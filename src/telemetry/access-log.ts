@@ -1,12 +1,15 @@
 import { type CacheResult, type RequestEvent, subscribe } from '../events.ts';
 import { escapeQuoted } from './escape.ts';
 import { openLineWriter } from './line-writer.ts';
+import type { Rotation } from './log-file.ts';
 import { redact } from './redact.ts';
 
-export interface AccessLogOptions {
+export interface AccessLogOptions extends Partial<Rotation> {
   /** A path, or `-` for standard output. */
   readonly file: string;
   readonly format: 'json' | 'nginx';
+  /** What an upstream is called in the nginx format, where that is not its namespace. */
+  readonly aliases?: ReadonlyMap<string, string>;
 }
 
 export interface AccessLog {
@@ -15,10 +18,10 @@ export interface AccessLog {
 }
 
 /** Writes one line per finished request until closed. Throws when the file cannot be opened. */
-export function openAccessLog({ file, format }: AccessLogOptions): AccessLog {
-  const lines = openLineWriter(file);
+export function openAccessLog({ file, format, maxSize = 0, keep = 0, aliases }: AccessLogOptions): AccessLog {
+  const lines = openLineWriter(file, { maxSize, keep });
   const toLine = format === 'nginx' ? nginxLine : jsonLine;
-  const unsubscribe = subscribe('request', (request) => lines.write(toLine(request, new Date())));
+  const unsubscribe = subscribe('request', (request) => lines.write(toLine(request, new Date(), aliases)));
   return {
     reopen: () => lines.reopen(),
     close: () => {
@@ -75,14 +78,15 @@ const CACHE_STATUS: Readonly<Record<CacheResult, string>> = {
 
 /**
  * `$remote_addr "$time_local" $host "$request" $status $bytes_sent "$http_referer" "$http_user_agent"
- * subpath:<upstream> $upstream_cache_status`. The bytes are those of the body.
+ * subpath:<alias or upstream> $upstream_cache_status`. The bytes are those of the body.
  */
-export function nginxLine(request: RequestEvent, now: Date): string {
+export function nginxLine(request: RequestEvent, now: Date, aliases?: ReadonlyMap<string, string>): string {
+  const { upstream = '' } = request;
   const target = `${request.method} ${pathOf(request)} HTTP/${request.httpVersion}`;
   return (
     `${bare(request.client)} "${localTime(now)}" ${bare(request.host)} "${quoted(target)}" ${request.status} ` +
     `${request.bytes} "${quoted(redact(request.referer))}" "${quoted(request.userAgent)}" ` +
-    `subpath:${bare(request.upstream ?? '')} ${CACHE_STATUS[request.cache]}\n`
+    `subpath:${bare(aliases?.get(upstream) ?? upstream)} ${CACHE_STATUS[request.cache]}\n`
   );
 }
 

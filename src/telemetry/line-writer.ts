@@ -1,12 +1,9 @@
-import { appendFile, closeSync, mkdirSync, openSync } from 'node:fs';
-import { dirname } from 'node:path';
-import { promisify } from 'node:util';
 import { publish } from '../events.ts';
+import { openLogFile, type Rotation, type Sink } from './log-file.ts';
 
 const GATHER_MS = 20;
 const WAITING_LIMIT = 8 * 1024 * 1024;
 const COMPLAINT_INTERVAL_MS = 60_000;
-const FILE_MODE = 0o640;
 
 /** Appends lines to a file or to standard output without ever making the caller wait. */
 export interface LineWriter {
@@ -19,12 +16,12 @@ export interface LineWriter {
 }
 
 /**
- * Opens `file`, making its directory; `-` is standard output. Throws when the file cannot be opened. Lines that cannot
+ * Opens `file`, making its directory, and rotates it; `-` is standard output, which is not. Throws when the file cannot be opened. Lines that cannot
  * be written later (a full disk, a reader that is 8 MiB behind) are lost, and a notice says so once a minute.
  */
-export function openLineWriter(file: string): LineWriter {
+export function openLineWriter(file: string, rotation: Rotation = NEVER): LineWriter {
   const complain = complainer(file);
-  let sink = openSink(file, complain);
+  let sink = openSink(file, rotation, complain);
   let gathered = '';
   let timer: NodeJS.Timeout | undefined;
   let work = Promise.resolve();
@@ -58,7 +55,7 @@ export function openLineWriter(file: string): LineWriter {
     reopen() {
       void flush();
       void enqueue(async () => {
-        const next = openSink(file, complain);
+        const next = openSink(file, rotation, complain);
         sink.close();
         sink = next;
       });
@@ -71,19 +68,12 @@ export function openLineWriter(file: string): LineWriter {
   };
 }
 
-interface Sink {
-  append(lines: string): Promise<void>;
-  close(): void;
-}
+const NEVER: Rotation = { maxSize: 0, keep: 0 };
 
-const append = promisify<number, string>(appendFile);
-
-function openSink(file: string, complain: (error: unknown) => void): Sink {
+function openSink(file: string, rotation: Rotation, complain: (error: unknown) => void): Sink {
   if (file === '-') return openStandardOutput(complain);
   try {
-    mkdirSync(dirname(file), { recursive: true });
-    const fd = openSync(file, 'a', FILE_MODE);
-    return { append: (lines) => append(fd, lines), close: () => closeSync(fd) };
+    return openLogFile(file, rotation);
   } catch (cause) {
     throw new Error(`the access log ${file} cannot be opened`, { cause });
   }

@@ -1,6 +1,7 @@
-import { mkdtemp, readFile, rename, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test from 'ava';
 import fc from 'fast-check';
 import { type NoticeEvent, publish, subscribe } from '../../src/events.ts';
@@ -67,6 +68,12 @@ test('the nginx format keeps the fields and their order', (t) => {
   );
 });
 
+test('the nginx format calls an upstream by its alias', (t) => {
+  const aliases = new Map([['docker.io', 'dockerhub']]);
+  t.regex(nginxLine(requestEvent(), NOON, aliases), / subpath:dockerhub HIT\n$/);
+  t.regex(nginxLine(requestEvent({ upstream: 'ghcr.io' }), NOON, aliases), / subpath:ghcr\.io HIT\n$/);
+});
+
 test('the nginx format writes a dash for what is not there', (t) => {
   const { upstream: _, ...own } = requestEvent({ userAgent: '', cache: 'none' });
   t.regex(nginxLine(own, NOON), / 1024 "-" "-" subpath:- -\n$/);
@@ -122,6 +129,54 @@ test.serial('a rotated log goes on in a new file and loses no line', async (t) =
   await log.close();
   t.regex(await readFile(`${file}.1`, 'utf8'), /"id":"old"/);
   t.regex(await readFile(file, 'utf8'), /"id":"new"/);
+});
+
+test.serial('a log that has reached its size is rotated, and only so many files are kept', async (t) => {
+  const folder = await directory(t);
+  const file = join(folder, 'access.log');
+  await writeFile(`${file}.2`, 'the oldest');
+  await writeFile(`${file}.3`, 'of somebody who keeps more');
+  const line = jsonLine(requestEvent({ id: 'n-0' }), NOON).length;
+  const log = openAccessLog({ file, format: 'json', maxSize: line * 2, keep: 2 });
+  for (let index = 0; index < 5; index++) {
+    publish('request', requestEvent({ id: `n-${index}` }));
+    while (!(await readFile(file, 'utf8')).includes(`"n-${index}"`)) await sleep(5);
+  }
+  await log.close();
+  const ids = async (name: string): Promise<string[]> =>
+    [...(await readFile(name, 'utf8')).matchAll(/"id":"(n-\d)"/g)].map(([, id = '']) => id);
+  t.deepEqual(await ids(file), ['n-4']);
+  t.deepEqual(await ids(`${file}.1`), ['n-2', 'n-3']);
+  t.deepEqual(await ids(`${file}.2`), ['n-0', 'n-1']);
+  t.is(await readFile(`${file}.3`, 'utf8'), 'of somebody who keeps more');
+  t.is((await readdir(folder)).length, 4);
+});
+
+test.serial('a log that was long before the start is rotated too, and none is kept with zero', async (t) => {
+  const folder = await directory(t);
+  const file = join(folder, 'access.log');
+  await writeFile(file, 'x'.repeat(5000));
+  const log = openAccessLog({ file, format: 'json', maxSize: 1000, keep: 0 });
+  publish('request', requestEvent({ id: 'new' }));
+  await log.close();
+  t.deepEqual(await readdir(folder), ['access.log']);
+  t.regex(await readFile(file, 'utf8'), /^\{.*"id":"new"/);
+});
+
+test.serial('a log that cannot be rotated goes on where it is, and the operator is told', async (t) => {
+  const notices: NoticeEvent[] = [];
+  t.teardown(subscribe('notice', (notice) => notices.push(notice)));
+  const file = join(await directory(t), 'access.log');
+  await writeFile(file, 'x'.repeat(500));
+  await mkdir(join(`${file}.1`, 'in the way'), { recursive: true });
+  const log = openAccessLog({ file, format: 'json', maxSize: 100, keep: 1 });
+  publish('request', requestEvent({ id: 'kept' }));
+  await log.close();
+  t.regex(await readFile(file, 'utf8'), /^x{500}\{.*"id":"kept"/);
+  t.deepEqual(
+    notices.map(({ message }) => message),
+    ['the access log cannot be rotated'],
+  );
 });
 
 test('a log that cannot be opened is told at once, with its path', (t) => {
