@@ -4,13 +4,15 @@ import { loadConfig } from '../config/load.ts';
 import { openConfiguredRoot } from '../main.ts';
 import { check } from './check.ts';
 import { showRoot } from './root.ts';
+import { showSchema } from './schema.ts';
 import { start } from './start.ts';
 
 const USAGE = `usage: layover <command> [--config FILE]
 
-  start      run the gateway (also: npm start)
-  check      read the configuration and say what is wrong with it
-  ca show    the root CA: fingerprint, file, and what it vouches for
+  start           run the gateway (also: npm start)
+  check           read the configuration and say what is wrong with it
+  config schema   the JSON Schema of the configuration file
+  ca show         the root CA: fingerprint, file, and what it vouches for
 
 Without --config it is config/gateway.yaml, and without that file the built-in defaults.
 `;
@@ -33,6 +35,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await start(await load(), values.json === true);
       case 'check':
         return await check(await load());
+      case 'config schema':
+        return showSchema();
       case 'ca show':
         return await showRoot(await load(), openConfiguredRoot, values.json === true);
       default:

@@ -17,7 +17,7 @@ export function configSchema(): JsonSchema {
       delete part.readOnly;
     },
   });
-  return { ...withDefaults(whole, { ...DEFAULTS, upstreams: { [ANY]: UPSTREAM_DEFAULTS } }), type: 'object' };
+  return withDefaults(whole, { ...DEFAULTS, upstreams: { [ANY]: UPSTREAM_DEFAULTS } });
 }
 
 function withDefaults(part: JsonSchema, defaults: unknown): JsonSchema {
