@@ -15,7 +15,6 @@ import { Membership } from './cache/membership.ts';
 import { SmallObjects } from './cache/small-objects.ts';
 import type { Config, UpstreamConfig } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
-import { publish } from './events.ts';
 import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
 import { matchesPattern } from './oci/name.ts';
 import { createEndpoints } from './registry/endpoints.ts';
@@ -25,8 +24,8 @@ import { FileClaims } from './store/file-claims.ts';
 import { type Layout, openLayout } from './store/layout.ts';
 import { Spool } from './store/spool.ts';
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
-import { createLeaves } from './tls/leaves.ts';
-import { openRoot, type Root } from './tls/root.ts';
+import { Identity } from './tls/identity.ts';
+import { openRoot, type Root, type RootOptions } from './tls/root.ts';
 import { keepFresh, tlsOptions } from './tls/server-options.ts';
 import { toClientError } from './upstream/failure.ts';
 import { createNetwork, type Network } from './upstream/network.ts';
@@ -75,10 +74,12 @@ export async function startLayover(
   const authorities = await readAuthorities(config);
   const upstreams = await openUpstreams(config, authorities, network);
   const rooms = furnish(config, layout, upstreams, now);
+  const identity = await openIdentity(config, now);
   let isReady = false;
-  const gateway = openGateway(config, { root, network, authorities, telemetry, rooms, isReady: () => isReady });
+  const gateway = openGateway(config, { identity, network, authorities, telemetry, rooms, isReady: () => isReady });
   const close = async (drain: number): Promise<void> => {
     isReady = false;
+    identity[Symbol.dispose]();
     await gateway.close(drain);
     await rooms.cache.close();
     for (const upstream of upstreams.values()) await upstream[Symbol.asyncDispose]();
@@ -100,12 +101,22 @@ function aliasesOf({ upstreams }: Config): Map<string, string> {
   return new Map(Object.values(upstreams).map(({ name, alias }) => [name, alias ?? name]));
 }
 
-/** Opens the root CA, or makes one that vouches for everything configured and for the published registries. */
-export function openConfiguredRoot({ certs, names, upstreams }: Config): Promise<Root> {
+/** Opens the root CA, or makes one. */
+export function openConfiguredRoot(config: Config): Promise<Root> {
+  return openRoot(rootOptions(config));
+}
+
+/** A root that is made vouches for everything configured and for the published registries. */
+export function rootOptions({ certs, names, upstreams }: Config): RootOptions {
   const isAddress = (name: string): boolean => /^[\d.]+$|:/.test(name);
   const hosts = Object.values(upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
   const dns = [...certs.permit, ...hosts, ...names.filter((name) => !isAddress(name)), 'localhost'];
-  return openRoot({ dir: certs.dir, permittedDns: [...new Set(dns)], permittedIps: names.filter(isAddress) });
+  return { dir: certs.dir, permittedDns: [...new Set(dns)], permittedIps: names.filter(isAddress) };
+}
+
+function openIdentity(config: Config, now: () => number): Promise<Identity> {
+  const presented = new Set(presentedHosts(config).keys());
+  return Identity.open({ dir: config.certs.dir, own: [...config.names, 'localhost'], presented, now });
 }
 
 /** PEM certificates trusted for an upstream beside the system's, by its namespace. */
@@ -176,7 +187,7 @@ function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, 
 }
 
 interface Doors {
-  readonly root: Root;
+  readonly identity: Identity;
   readonly network: Network;
   readonly authorities: ReadonlyMap<string, string>;
   readonly telemetry: Telemetry;
@@ -184,22 +195,20 @@ interface Doors {
   readonly isReady: () => boolean;
 }
 
-function openGateway(config: Config, { root, network, authorities, telemetry, rooms, isReady }: Doors): Gateway {
-  const presented = presentedHosts(config);
-  for (const host of presented.keys()) {
-    if (root.covers(host)) continue;
-    const message = `the root CA does not vouch for ${host}: clients cannot reach it here until ca.crt is made anew`;
-    publish('notice', { level: 'warn', message });
-  }
-  const leaves = createLeaves(root, { own: [...config.names, 'localhost'], presented: (name) => presented.has(name) });
+function openGateway(config: Config, { identity, network, authorities, telemetry, rooms, isReady }: Doors): Gateway {
   const agents = new Map<string, ReturnType<Network['agent']>>();
   const gateway = createGateway({
     config,
-    tls: tlsOptions(leaves),
-    admin: createAdmin({ isReady, metrics: () => telemetry.metricsText(), metricsType: telemetry.contentType }),
+    tls: tlsOptions(identity),
+    admin: createAdmin({
+      isReady,
+      warnings: () => identity.warnings,
+      metrics: () => telemetry.metricsText(),
+      metricsType: telemetry.contentType,
+    }),
     endpoints: createEndpoints({ ...rooms, toClientError }),
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
-    rootCertificate: root.certificatePem,
+    rootCertificates: () => identity.rootCertificates,
     via: VIA.split(' ')[1] ?? VIA,
     agent: (upstream, base) => {
       const key = `${upstream} ${base.origin}`;
@@ -211,7 +220,7 @@ function openGateway(config: Config, { root, network, authorities, telemetry, ro
     rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
     onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
   });
-  keepFresh(gateway.tlsServer, leaves);
+  keepFresh(gateway.tlsServer, identity);
   return gateway;
 }
 

@@ -4,15 +4,20 @@ import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http
 export interface AdminOptions {
   /** Whether requests are served: false before the listeners stand and while they drain. */
   readonly isReady: () => boolean;
+  /** What an operator should do something about, although requests are served. */
+  readonly warnings: () => readonly string[];
   readonly metrics: () => Promise<string>;
   readonly metricsType: string;
 }
 
 /** `/livez`: the process runs; `/readyz`: it serves; `/metrics`: Prometheus text. */
-export function createAdmin({ isReady, metrics, metricsType }: AdminOptions): RequestListener {
+export function createAdmin({ isReady, warnings, metrics, metricsType }: AdminOptions): RequestListener {
   const answers: Readonly<Record<string, () => Promise<Answer>>> = {
     '/livez': async () => text(200, 'ok'),
-    '/readyz': async () => (isReady() ? text(200, 'ok') : text(503, 'not ready')),
+    '/readyz': async () =>
+      isReady()
+        ? text(200, ['ok', ...warnings().map((line) => `warning: ${line}`)].join('\n'))
+        : text(503, 'not ready'),
     '/metrics': async () => ({ status: 200, type: metricsType, body: await metrics() }),
   };
   return (request, response) => {

@@ -12,7 +12,7 @@ import { createServe, type ServeOptions } from './serve.ts';
 const { createServer } = process.getBuiltinModule('node:http');
 
 export interface GatewayOptions
-  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'rootCertificate' | 'via'>,
+  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'rootCertificates' | 'via'>,
     Omit<PassThroughOptions, 'via'> {
   readonly config: Pick<Config, 'listen' | 'names' | 'mirror' | 'hosted' | 'upstreams'>;
   readonly tls: ServerOptions;

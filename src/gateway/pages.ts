@@ -1,9 +1,9 @@
 import type { Reply } from '../registry/exchange.ts';
 
 /** Answers for the pages of our own names: what this is, and the certificate that makes clients believe it. */
-export function pageReply(page: '/' | '/ca.crt', origin: string, rootCertificate: string): Reply {
+export function pageReply(page: '/' | '/ca.crt', origin: string, rootCertificates: string): Reply {
   return page === '/ca.crt'
-    ? text('application/x-x509-ca-cert', rootCertificate)
+    ? text('application/x-x509-ca-cert', rootCertificates)
     : text('text/plain; charset=utf-8', welcome(origin));
 }
 

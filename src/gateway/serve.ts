@@ -18,8 +18,8 @@ export interface ServeOptions {
   /** Who an Authorization header makes of a client of an upstream. Only called on the transparent door. */
   readonly identify: (authorization: string | undefined, upstream: string) => Caller | Promise<Caller>;
   readonly passThrough: PassThrough;
-  /** PEM. */
-  readonly rootCertificate: string;
+  /** PEM of the roots that clients are to trust, as they are now. */
+  readonly rootCertificates: () => string;
   /** Our name in `Via`. */
   readonly via: string;
 }
@@ -79,7 +79,7 @@ async function replyTo(
 ): Promise<Reply> {
   switch (target.kind) {
     case 'page':
-      return pageReply(target.page, target.origin, options.rootCertificate);
+      return pageReply(target.page, target.origin, options.rootCertificates());
     case 'redirect':
       return { status: 308, headers: { Location: target.location, 'Content-Length': '0' }, outcome: NOT_CACHED };
     case 'pass': {

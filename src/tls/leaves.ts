@@ -1,6 +1,5 @@
 import { generateKeyPairSync } from 'node:crypto';
 import { createSecureContext, type SecureContext } from 'node:tls';
-import { publish } from '../events.ts';
 import type { Leaf } from './profile.ts';
 import type { Root } from './root.ts';
 import { serverName } from './server-name.ts';
@@ -40,16 +39,12 @@ export interface LeavesOptions {
   readonly now?: () => number;
 }
 
-/**
- * All certificates share one key, which lives as long as the process. Throws when the root covers none of our own
- * names; a name that the root does not cover is announced once.
- */
+/** All certificates share one key, which lives as long as they do. Throws when the root covers none of our own names. */
 export function createLeaves(root: Root, options: LeavesOptions): Leaves {
   const now = options.now ?? Date.now;
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const key = privateKey.export({ format: 'pem', type: 'pkcs8' });
-  const announced = new Set<string>();
-  const own = [...new Set(options.own.map((name) => serverName(name) ?? name))].filter(isCovered);
+  const own = [...new Set(options.own.map((name) => serverName(name) ?? name))].filter(root.covers);
   if (own.length === 0) throw new Error(`the root CA covers none of our own names: ${options.own.join(', ')}`);
   let ownCertificate = mint(own);
   /** By host name, the one used last at the end. */
@@ -61,7 +56,7 @@ export function createLeaves(root: Root, options: LeavesOptions): Leaves {
       const name = serverName(servername);
       if (name === undefined) return undefined;
       if (own.includes(name)) return useOwn().context;
-      return options.presented(name) && isCovered(name) ? usePresented(name).context : undefined;
+      return options.presented(name) && root.covers(name) ? usePresented(name).context : undefined;
     },
   };
 
@@ -84,18 +79,6 @@ export function createLeaves(root: Root, options: LeavesOptions): Leaves {
     const leaf = root.issueLeaf(names, publicKey, now());
     const cert = leaf.certificatePem;
     return { leaf, cert, key, context: createSecureContext({ key, cert }) };
-  }
-
-  function isCovered(name: string): boolean {
-    if (root.covers(name)) return true;
-    if (announced.has(name) || announced.size >= heldAtMost) return false;
-    announced.add(name);
-    publish('notice', {
-      level: 'warn',
-      message: `the root CA does not vouch for ${name}, so clients cannot reach it here: remove ca.crt, restart, and let the clients trust the new one`,
-      fields: { host: name },
-    });
-    return false;
   }
 }
 

@@ -13,6 +13,10 @@ const ciphers = [
   'ECDHE-ECDSA-AES128-GCM-SHA256',
   'ECDHE-ECDSA-CHACHA20-POLY1305',
   'ECDHE-ECDSA-AES256-GCM-SHA384',
+  // For a certificate that was made elsewhere: ours are ECDSA.
+  'ECDHE-RSA-AES128-GCM-SHA256',
+  'ECDHE-RSA-CHACHA20-POLY1305',
+  'ECDHE-RSA-AES256-GCM-SHA384',
 ].join(':');
 
 /** Fatal alert `unrecognized_name` (RFC 6066 section 3) as a TLS record. */

@@ -46,7 +46,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
     },
     tls: { cert, key },
     via: 'layover-test',
-    rootCertificate: ca,
+    rootCertificates: () => ca,
     endpoints: async () => text('hello'),
     identify: (authorization) => ({ ...ANONYMOUS, ...(authorization !== undefined && { authorization }) }),
     agent: () => new Agent({ keepAlive: true }),
