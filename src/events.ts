@@ -52,6 +52,23 @@ export interface UpstreamRequestEvent {
   readonly time: number;
 }
 
+/** An origin that cannot be connected to is not asked while its breaker is open; half-open, the next request finds out. */
+export interface BreakerEvent {
+  readonly upstream: string;
+  readonly origin: string;
+  readonly state: 'open' | 'half-open' | 'closed';
+}
+
+/** What an upstream said about how often it may still be asked. */
+export interface BudgetEvent {
+  readonly upstream: string;
+  /** Whose budget it is: that of our address, of the configured account, or of a client's own credential. */
+  readonly identity: 'anonymous' | 'configured' | 'forward';
+  readonly remaining: number;
+  /** Milliseconds since 1970. */
+  readonly reset?: number;
+}
+
 export interface FillEvent {
   readonly digest: string;
   readonly repository: string;
@@ -83,6 +100,8 @@ export interface Events {
   upstreamRequest: UpstreamRequestEvent;
   /** Body bytes received from an upstream. */
   upstreamBytes: { readonly upstream: string; readonly bytes: number };
+  breaker: BreakerEvent;
+  budget: BudgetEvent;
   fill: FillEvent;
   follower: { readonly phase: 'joined' | 'left' };
   proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };

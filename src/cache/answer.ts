@@ -44,6 +44,8 @@ export interface ContentAnswer {
   readonly body?: Uint8Array | Source;
   /** Several ranges cannot be answered yet: only these are there. */
   readonly has?: (range: ByteRange) => boolean;
+  /** What the upstream said of this moment while it was asked for this answer, for the client only. */
+  readonly live?: Readonly<Record<string, string>>;
   readonly handling: Handling;
 }
 
@@ -58,6 +60,14 @@ export interface UpstreamAnswer {
 }
 
 export type Answer = ContentAnswer | UpstreamAnswer;
+
+/** Fields about the caller's budget: passed to whom the upstream was asked for, never stored. */
+const LIVE = /^(?:docker-ratelimit-source|(?:x-)?ratelimit-[\w-]+)$/;
+
+export function liveFields({ headers }: UpstreamResponse): { readonly live?: Readonly<Record<string, string>> } {
+  const live = Object.entries(headers).filter(([name]) => LIVE.test(name));
+  return live.length === 0 ? {} : { live: Object.fromEntries(live) };
+}
 
 export function upstreamAnswer(response: UpstreamResponse, handling: Handling, withBody: boolean): UpstreamAnswer {
   const { status, headers, challenges, body } = response;

@@ -3,7 +3,7 @@ import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { acceptTypes, essence, isSchema1, MediaType, MODERN_ACCEPT } from '../oci/media-type.ts';
 import { UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
-import { type Answer, type ContentAnswer, type Handling, upstreamAnswer } from './answer.ts';
+import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer } from './answer.ts';
 import type { Parts } from './blobs.ts';
 import type { Asking, Proof } from './membership.ts';
 import { lengthOf } from './source.ts';
@@ -106,6 +106,7 @@ export class Manifests {
       size: bytes.length,
       mediaType,
       body: bytes,
+      ...liveFields(response),
       handling: { cache: 'miss', why, stored },
     };
   }

@@ -6,7 +6,7 @@ import { namespaced } from '../oci/route.ts';
 import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
 import { type Identity, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
-import { type Answer, type Handling, upstreamAnswer, type Why } from './answer.ts';
+import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, type Why } from './answer.ts';
 import type { Parts } from './blobs.ts';
 import { decide, type FreshnessPolicy } from './freshness.ts';
 import { type ManifestAsking, type Manifests, probeOf, readManifest } from './manifests.ts';
@@ -18,7 +18,7 @@ const QUESTION_TIMEOUT = 60_000;
 
 /** What the upstream said a tag points to now. */
 type Checked =
-  | { readonly kind: 'found'; readonly entry: TagEntry }
+  | { readonly kind: 'found'; readonly entry: TagEntry; readonly live?: ContentAnswer['live'] }
   | { readonly kind: 'refused'; readonly response: UpstreamResponse }
   /** The answer cannot be kept (schema 1). */
   | { readonly kind: 'uncacheable' };
@@ -54,14 +54,11 @@ export class Tags {
     if (typeof checked === 'string') return this.#stale(asking, stale, method, checked);
     if (checked.kind === 'refused') return this.#refusal(asking, tag, method, checked.response);
     if (checked.kind === 'uncacheable') return this.#passOn(asking, tag, method);
-    const moved = known !== undefined && known.digest !== checked.entry.digest;
-    return this.#answer(
-      asking,
-      checked.entry,
-      method,
-      { cache: 'revalidated', why: 'unchanged' },
-      moved ? 'tag-moved' : 'first-time',
-    );
+    const missing = known !== undefined && known.digest !== checked.entry.digest ? 'tag-moved' : 'first-time';
+    const handling: Handling = { cache: 'revalidated', why: 'unchanged' };
+    const answer = await this.#answer(asking, checked.entry, method, handling, missing);
+    const { live } = checked;
+    return live === undefined || answer.kind === 'upstream' ? answer : { live, ...answer };
   }
 
   /** The manifest a tag's entry names: from the store, or fetched now by whoever wants more than its head. */
@@ -116,7 +113,7 @@ export class Tags {
     if (entry === undefined || isSchema1(entry.mediaType)) return { kind: 'uncacheable' };
     await membership.record(asking, identity, entry.digest, probeOf(asking, tag), entry.mediaType);
     await this.#remember(asking, tag, entry);
-    return { kind: 'found', entry };
+    return { kind: 'found', entry, ...liveFields(response) };
   }
 
   /** For upstreams whose HEAD does not say which digest a tag has: the bytes do. */
@@ -140,7 +137,7 @@ export class Tags {
     await membership.record(asking, identity, digest, probeOf(asking, tag), mediaType);
     const entry = { digest, mediaType, size: bytes.length, checkedAt: Date.now() };
     await this.#remember(asking, tag, entry);
-    return { kind: 'found', entry };
+    return { kind: 'found', entry, ...liveFields(response) };
   }
 
   async #remember({ repository, accept }: ManifestAsking, tag: string, entry: TagEntry): Promise<void> {

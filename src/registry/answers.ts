@@ -22,12 +22,13 @@ export async function contentReply(
     'Docker-Content-Digest': digest,
     ETag: etag,
     ...(mediaType === undefined && { 'Accept-Ranges': 'bytes' }),
+    ...answer.live,
   };
   const outcome = outcomeOf(answer.handling, upstreamTime);
   const source = answer.body === undefined ? undefined : asSource(answer.body);
   if (matches(exchange.headers.ifNoneMatch, etag)) {
     await source?.[Symbol.asyncDispose]();
-    return { status: 304, headers: { ETag: etag, 'Docker-Content-Digest': digest }, outcome };
+    return { status: 304, headers: { ETag: etag, 'Docker-Content-Digest': digest, ...answer.live }, outcome };
   }
   if (ranges !== undefined && source !== undefined) {
     return rangeReply(answer, { headers, outcome, source }, ranges);

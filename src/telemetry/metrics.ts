@@ -1,5 +1,5 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { type Events, subscribe } from '../events.ts';
+import { type CacheResult, type Events, subscribe } from '../events.ts';
 import { counter } from './counter.ts';
 
 /** Kinds of requests that get series of their own; every other kind is counted as `other`. */
@@ -17,6 +17,8 @@ const KINDS = new Set([
   'redirect',
   'unrouted',
 ]);
+/** Cache results whose bytes were not fetched for the answer. */
+const SAVING: ReadonlySet<CacheResult> = new Set(['hit', 'revalidated', 'stale', 'collapsed']);
 const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export interface Metrics {
@@ -44,6 +46,8 @@ export function openMetrics(upstreams: readonly string[]): Metrics {
     subscribe('request', requests(registry, bound)),
     subscribe('upstreamRequest', upstreamRequests(registry, bound)),
     subscribe('upstreamBytes', upstreamBytes(registry, bound)),
+    subscribe('breaker', breakers(registry, upstreams)),
+    subscribe('budget', budgets(registry, bound)),
     subscribe('fill', fills(registry, bound)),
     subscribe('follower', followers(registry)),
     subscribe('certificates', certificates(registry)),
@@ -66,6 +70,10 @@ function requests(registry: Registry, bound: Bound): Listener<'request'> {
     'kind',
     'cache',
   ]);
+  const saved = counter(registry, 'layover_saved_bytes_total', 'Body bytes sent that nobody had to fetch for it.', [
+    'upstream',
+  ]);
+  const tokens = counter(registry, 'layover_tokens_total', 'Tokens given to clients.', ['upstream', 'issuer']);
   const firstByte = new Histogram({
     name: 'layover_time_to_first_byte_seconds',
     help: 'From the head of a request to the first byte of its answer.',
@@ -78,6 +86,10 @@ function requests(registry: Registry, bound: Bound): Listener<'request'> {
     const kind = KINDS.has(request.kind) ? request.kind : 'other';
     total(1, request.door, upstream, kind, request.cache, statusClass(request.status));
     bytes(request.bytes, upstream, kind, request.cache);
+    if (SAVING.has(request.cache)) saved(request.bytes, upstream);
+    if (kind === 'token' && request.status === 200) {
+      tokens(1, upstream, request.why === 'offline-token' ? 'gateway' : 'upstream');
+    }
     firstByte.observe({ cache: request.cache }, request.firstByte / 1000);
   };
 }
@@ -102,6 +114,42 @@ function upstreamRequests(registry: Registry, bound: Bound): Listener<'upstreamR
 function upstreamBytes(registry: Registry, bound: Bound): Listener<'upstreamBytes'> {
   const total = counter(registry, 'layover_upstream_bytes_total', 'Body bytes received from upstreams.', ['upstream']);
   return ({ upstream, bytes }) => total(bytes, bound(upstream));
+}
+
+function breakers(registry: Registry, upstreams: readonly string[]): Listener<'breaker'> {
+  const open = new Map(upstreams.map((upstream) => [upstream, new Set<string>()]));
+  new Gauge({
+    name: 'layover_upstream_open_breakers',
+    help: 'Origins of an upstream that are not asked, since they cannot be connected to.',
+    labelNames: ['upstream'],
+    registers: [registry],
+    collect() {
+      for (const [upstream, origins] of open) this.set({ upstream }, origins.size);
+    },
+  });
+  return ({ upstream, origin, state }) => {
+    if (state === 'open') open.get(upstream)?.add(origin);
+    else open.get(upstream)?.delete(origin);
+  };
+}
+
+function budgets(registry: Registry, bound: Bound): Listener<'budget'> {
+  const shape = { labelNames: ['upstream', 'identity'], registers: [registry] };
+  const remaining = new Gauge({
+    name: 'layover_upstream_ratelimit_remaining',
+    help: 'Requests that an upstream said it will still take.',
+    ...shape,
+  });
+  const reset = new Gauge({
+    name: 'layover_upstream_ratelimit_reset_timestamp_seconds',
+    help: 'When an upstream said it will count anew, in seconds since 1970.',
+    ...shape,
+  });
+  return ({ upstream, identity, ...budget }) => {
+    const labels = { upstream: bound(upstream), identity };
+    remaining.set(labels, budget.remaining);
+    if (budget.reset !== undefined) reset.set(labels, budget.reset / 1000);
+  };
 }
 
 function fills(registry: Registry, bound: Bound): Listener<'fill'> {

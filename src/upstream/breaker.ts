@@ -1,3 +1,5 @@
+import type { BreakerEvent } from '../events.ts';
+
 const THRESHOLD = 3;
 const PROBE_EVERY = 1_000;
 const DEMAND_LASTS = 60_000;
@@ -9,14 +11,14 @@ const DEMAND_LASTS = 60_000;
  */
 export class Breaker implements Disposable {
   readonly #probe: () => Promise<unknown>;
-  readonly #changed: (open: boolean) => void;
+  readonly #changed: (state: BreakerEvent['state']) => void;
   #failures = 0;
   #open = false;
   #demanded = 0;
   #timer: NodeJS.Timeout | undefined;
 
   /** `probe` resolves when a connection can be made; it need not report to this breaker. */
-  constructor(probe: () => Promise<unknown>, changed: (open: boolean) => void) {
+  constructor(probe: () => Promise<unknown>, changed: (state: BreakerEvent['state']) => void) {
     this.#probe = probe;
     this.#changed = changed;
   }
@@ -36,7 +38,7 @@ export class Breaker implements Disposable {
     if (this.#open || this.#failures < THRESHOLD) return;
     this.#open = true;
     this.#demanded = performance.now();
-    this.#changed(true);
+    this.#changed('open');
     this.#schedule();
   }
 
@@ -44,7 +46,7 @@ export class Breaker implements Disposable {
     this.#failures = 0;
     if (!this.#open) return;
     this[Symbol.dispose]();
-    this.#changed(false);
+    this.#changed('closed');
   }
 
   [Symbol.dispose](): void {
@@ -60,6 +62,7 @@ export class Breaker implements Disposable {
     if (performance.now() - this.#demanded > DEMAND_LASTS) {
       this.#open = false;
       this.#failures = THRESHOLD - 1;
+      this.#changed('half-open');
       return;
     }
     try {

@@ -3,6 +3,7 @@ import { type Challenge, parseChallenges } from '../oci/challenge.ts';
 import { MODERN_ACCEPT } from '../oci/media-type.ts';
 import { hostOf, portOf } from './address.ts';
 import { Breaker } from './breaker.ts';
+import { parseBudget } from './budget.ts';
 import {
   type PingRecord,
   UpstreamError,
@@ -34,6 +35,8 @@ export interface TokenRelay {
 
 const PROBE_TIMEOUT = 5_000;
 const PING_LIMIT = 65_536;
+const AWAY = 'cannot be reached; it is tried again every second';
+const BACK = 'can be reached again';
 
 /** One remote registry. All of its failures are UpstreamErrors; a request whose signal is aborted throws its reason. */
 export class Upstream implements AsyncDisposable {
@@ -146,9 +149,17 @@ export class Upstream implements AsyncDisposable {
   #ask(journey: Omit<Journey, 'base'>): Promise<{ readonly answer: Answer; readonly base: URL }> {
     return this.#failover.run(async (base) => {
       const answer = await this.#redirects.follow({ ...journey, base });
+      this.#tellBudget(journey.identity.kind, answer, base);
       await throwIfFailed(answer);
       return { answer, base };
     }, journey.signal);
+  }
+
+  #tellBudget(kind: Journey['identity']['kind'], answer: Answer, base: URL): void {
+    if (answer.url.origin !== base.origin) return;
+    const budget = parseBudget(answer.headers, Date.now());
+    const identity = kind === 'bare' ? 'anonymous' : kind;
+    if (budget !== undefined) publish('budget', { upstream: this.name, identity, ...budget });
   }
 
   async #paced<T>(principal: string, work: () => Promise<T>): Promise<T> {
@@ -173,9 +184,11 @@ export class Upstream implements AsyncDisposable {
       const socket = await network.connect({ ...target, ca: this.#options.ca });
       socket.destroy();
     };
-    const breaker = new Breaker(probe, (open) => {
-      const state = open ? 'cannot be reached; it is tried again every second' : 'can be reached again';
-      publish('notice', { level: open ? 'warn' : 'info', message: `${this.name}: ${url.host} ${state}` });
+    const breaker = new Breaker(probe, (state) => {
+      publish('breaker', { upstream: this.name, origin: url.origin, state });
+      if (state === 'half-open') return;
+      const [level, news] = state === 'open' ? (['warn', AWAY] as const) : (['info', BACK] as const);
+      publish('notice', { level, message: `${this.name}: ${url.host} ${news}` });
     });
     this.#breakers.set(url.origin, breaker);
     return breaker;

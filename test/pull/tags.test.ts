@@ -297,3 +297,19 @@ test('a dead base URL is passed over for the next one', async (t) => {
   const second = await ask(t.context, 'moving/failover', 'latest', { upstream: 'k8s' });
   t.is(second.headers['cache-status'], 'Layover; fwd=stale; fwd-status=304');
 });
+
+test('what the upstream says about its limit is passed on with the answer it was asked for, and not kept', async (t) => {
+  const { hub } = t.context;
+  const image = imageIn(hub, 'moving/limited');
+  const limits = ({ headers }: ClientResponse): unknown[] =>
+    ['ratelimit-limit', 'ratelimit-remaining', 'docker-ratelimit-source'].map((name) => headers[name]);
+  const said = ['100;w=21600', '100;w=21600', '192.0.2.1'];
+  t.deepEqual(limits(await ask(t.context, 'moving/limited', 'latest')), said);
+  await sleep(UNSHARED);
+  const revalidated = await ask(t.context, 'moving/limited', 'latest');
+  t.is(revalidated.headers['cache-status'], 'Layover; fwd=stale; fwd-status=304');
+  t.deepEqual(limits(revalidated), said);
+  const byDigest = await ask(t.context, 'moving/limited', image.digest);
+  t.is(byDigest.headers['cache-status'], 'Layover; hit');
+  t.deepEqual(limits(byDigest), [undefined, undefined, undefined]);
+});

@@ -1,3 +1,4 @@
+import { randomUUID } from 'node:crypto';
 import test from 'ava';
 import { publish } from '../../src/events.ts';
 import { startTelemetry } from '../../src/telemetry/telemetry.ts';
@@ -7,7 +8,7 @@ const access = { file: '/dev/null', format: 'json' } as const;
 
 /** The samples that `publishAll` leaves behind: series → value. */
 async function samples(publishAll: () => void, upstreams = ['docker.io']): Promise<Map<string, number>> {
-  await using telemetry = startTelemetry({ level: 'error', access, upstreams });
+  await using telemetry = startTelemetry({ level: 'silent', access, upstreams });
   publishAll();
   const lines = (await telemetry.metricsText()).split('\n').filter((line) => line !== '' && !line.startsWith('#'));
   return new Map(lines.map((line) => [line.slice(0, line.lastIndexOf(' ')), Number(line.split(' ').at(-1))]));
@@ -106,4 +107,71 @@ test.serial('the end of each certificate and the hosts without one are shown as 
   t.is(found.get('layover_certificate_end_timestamp_seconds{certificate="root"}'), 4000);
   t.false(found.has('layover_certificate_end_timestamp_seconds{certificate="next"}'));
   t.is(found.get('layover_hosts_uncovered'), 1);
+});
+
+test.serial('bytes that were not fetched for an answer are saved', async (t) => {
+  const found = await samples(() => {
+    for (const cache of ['hit', 'revalidated', 'stale', 'collapsed', 'miss', 'bypass', 'none'] as const)
+      publish('request', requestEvent({ cache, bytes: 10 }));
+  });
+  t.is(found.get('layover_saved_bytes_total{upstream="docker.io"}'), 40);
+});
+
+test.serial('tokens are counted by who issued them, refusals are not', async (t) => {
+  const token = { kind: 'token', cache: 'none', why: 'token' } as const;
+  const found = await samples(() => {
+    publish('request', requestEvent(token));
+    publish('request', requestEvent({ ...token, why: 'offline-token' }));
+    publish('request', requestEvent({ ...token, status: 401 }));
+  });
+  t.is(found.get('layover_tokens_total{upstream="docker.io",issuer="upstream"}'), 1);
+  t.is(found.get('layover_tokens_total{upstream="docker.io",issuer="gateway"}'), 1);
+});
+
+test.serial('open breakers are counted for each upstream, none of them from the start', async (t) => {
+  const found = await samples(() => {
+    for (const origin of ['https://a.test', 'https://b.test', 'https://c.test'])
+      publish('breaker', { upstream: 'docker.io', origin, state: 'open' });
+    publish('breaker', { upstream: 'docker.io', origin: 'https://b.test', state: 'closed' });
+    publish('breaker', { upstream: 'docker.io', origin: 'https://c.test', state: 'half-open' });
+  }, ['docker.io', 'ghcr.io']);
+  t.is(found.get('layover_upstream_open_breakers{upstream="docker.io"}'), 1);
+  t.is(found.get('layover_upstream_open_breakers{upstream="ghcr.io"}'), 0);
+});
+
+test.serial('what upstreams say about their limits is shown for each identity, as it was said last', async (t) => {
+  const found = await samples(() => {
+    publish('budget', { upstream: 'docker.io', identity: 'anonymous', remaining: 76 });
+    publish('budget', { upstream: 'docker.io', identity: 'anonymous', remaining: 75 });
+    publish('budget', { upstream: 'docker.io', identity: 'configured', remaining: 200, reset: 5_000 });
+  });
+  const remaining = 'layover_upstream_ratelimit_remaining';
+  t.is(found.get(`${remaining}{upstream="docker.io",identity="anonymous"}`), 75);
+  t.is(found.get(`${remaining}{upstream="docker.io",identity="configured"}`), 200);
+  const resets = [...found].filter(([series]) => series.includes('ratelimit_reset'));
+  t.deepEqual(resets, [
+    ['layover_upstream_ratelimit_reset_timestamp_seconds{upstream="docker.io",identity="configured"}', 5],
+  ]);
+});
+
+test.serial('ten thousand random names add no series', async (t) => {
+  const series = async (names: number): Promise<string[]> => {
+    const found = await samples(() => {
+      for (let index = 0; index < names; index++) {
+        const upstream = `u${randomUUID()}.test`;
+        const digest = `sha256:${randomUUID()}`;
+        publish('request', requestEvent({ upstream, repository: upstream, reference: digest, kind: upstream }));
+        publish('request', requestEvent({ upstream, kind: 'token', path: digest, host: upstream, userAgent: digest }));
+        publish('upstreamRequest', { upstream, kind: 'other', method: upstream, error: digest, time: 1 });
+        publish('upstreamBytes', { upstream, bytes: 1 });
+        publish('breaker', { upstream, origin: `https://${upstream}`, state: 'open' });
+        publish('budget', { upstream, identity: 'forward', remaining: index, reset: 1 });
+        publish('fill', { upstream, repository: upstream, digest, bytes: 1, phase: 'started', reason: digest });
+        publish('fill', { upstream, repository: upstream, digest, bytes: 1, phase: 'failed', reason: digest });
+        publish('proof', { upstream, result: 'refused' });
+      }
+    });
+    return [...found.keys()].filter((name) => name.startsWith('layover_')).sort();
+  };
+  t.deepEqual(await series(10_000), await series(1));
 });

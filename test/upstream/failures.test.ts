@@ -199,10 +199,10 @@ test('a name that cannot be resolved counts as a failed connection', async (t) =
 });
 
 test('a breaker opens at the third failure in a row only, and closes at the first success', (t) => {
-  const changes: boolean[] = [];
+  const changes: string[] = [];
   using breaker = new Breaker(
     () => new Promise(() => {}),
-    (open) => changes.push(open),
+    (state) => changes.push(state),
   );
   breaker.failed();
   breaker.failed();
@@ -215,5 +215,5 @@ test('a breaker opens at the third failure in a row only, and closes at the firs
   t.false(breaker.admits());
   breaker.succeeded();
   t.true(breaker.admits());
-  t.deepEqual(changes, [true, false]);
+  t.deepEqual(changes, ['open', 'closed']);
 });
