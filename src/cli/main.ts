@@ -10,7 +10,7 @@ import { start } from './start.ts';
 const USAGE = `usage: layover <command> [--config FILE]
 
   start           run the gateway (also: npm start)
-  check           read the configuration and say what is wrong with it
+  check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
   ca show         the root CA: fingerprint, file, and what it vouches for
 
@@ -34,7 +34,7 @@ async function run(args: readonly string[]): Promise<number> {
       case 'start':
         return await start(await load(), values.json === true);
       case 'check':
-        return await check(await load());
+        return await check(load, values.json === true);
       case 'config schema':
         return showSchema();
       case 'ca show':

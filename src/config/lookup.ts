@@ -7,9 +7,9 @@ export interface PresentedHost {
 }
 
 /** Every presented host, in lower case and without port. */
-export function presentedHosts(config: Config): ReadonlyMap<string, PresentedHost> {
+export function presentedHosts({ upstreams }: Pick<Config, 'upstreams'>): ReadonlyMap<string, PresentedHost> {
   const presented = new Map<string, PresentedHost>();
-  for (const upstream of Object.values(config.upstreams)) {
+  for (const upstream of Object.values(upstreams)) {
     for (const host of upstream.authHosts) presented.set(host, { upstream, auth: true });
     for (const host of upstream.hosts) presented.set(host, { upstream, auth: false });
   }

@@ -1,0 +1,113 @@
+import { stat, statfs } from 'node:fs/promises';
+import { BlockList, isIPv6 } from 'node:net';
+import { dirname } from 'node:path';
+import type { Config, UpstreamConfig } from '../config/config.ts';
+import { presentedHosts } from '../config/lookup.ts';
+import { unknownVariables } from '../config/variables.ts';
+import { readRoot } from '../tls/root.ts';
+
+/** Something that a configuration may say, but that is hardly meant. `key` is a path in the file or a variable. */
+export interface Warning {
+  readonly key: string;
+  readonly message: string;
+}
+
+/** What is doubtful about a configuration here and now. Looks at files and at the root CA, and changes nothing. */
+export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promise<readonly Warning[]> {
+  const upstreams = Object.values(config.upstreams);
+  return [
+    ...unknownVariables(env).map(({ name, meant }) => ({
+      key: name,
+      message: `sets nothing${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
+    })),
+    ...openListeners(config),
+    ...upstreams.flatMap(idlePatterns),
+    ...(await rootGaps(config)),
+    ...(await Promise.all(upstreams.map(fileTroubles))).flat(),
+    ...(await fleetingStorage(config.storage.root)),
+  ];
+}
+
+/** It has no password, and metrics tell which registries are used how much. */
+function openListeners({ listen: { admin } }: Config): Warning[] {
+  if (isLoopback(admin.host)) return [];
+  return [{ key: 'listen.admin', message: `${admin.host} can be reached by other machines, and asks for no password` }];
+}
+
+const LOOPBACK = new BlockList();
+LOOPBACK.addSubnet('127.0.0.0', 8, 'ipv4');
+LOOPBACK.addAddress('::1', 'ipv6');
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || LOOPBACK.check(host, isIPv6(host) ? 'ipv6' : 'ipv4');
+}
+
+/** Patterns that no repository of this registry can match. */
+function idlePatterns({ name, credentials }: UpstreamConfig): Warning[] {
+  return (credentials?.serve ?? []).flatMap((pattern, index) => {
+    const message = whyIdle(name, pattern);
+    return message === undefined ? [] : [{ key: `upstreams.${name}.credentials.serve[${index}]`, message }];
+  });
+}
+
+function whyIdle(namespace: string, pattern: string): string | undefined {
+  const [first, ...rest] = pattern.split('/');
+  if (first === namespace && rest.length > 0) {
+    return `${pattern} matches nothing: patterns are written without the namespace, so ${rest.join('/')}`;
+  }
+  if (namespace === 'docker.io' && rest.length === 0 && first !== '**') {
+    return `${pattern} matches nothing: repositories of Docker Hub have two components, such as library/${pattern}`;
+  }
+  return undefined;
+}
+
+async function rootGaps({ certs, names, upstreams }: Config): Promise<Warning[]> {
+  try {
+    const root = await readRoot(certs.dir, 'ca');
+    // The first start makes one that covers everything.
+    if (root === undefined) return [];
+    const presented = [...presentedHosts({ upstreams })].map(([host, { upstream }]) => ({
+      key: `upstreams.${upstream.name}.hosts`,
+      host,
+    }));
+    return [...names.map((host) => ({ key: 'names', host })), ...presented]
+      .filter(({ host }) => !root.covers(host))
+      .map(({ key, host }) => ({ key, message: `the root CA in ${certs.dir} does not vouch for ${host}` }));
+  } catch (error) {
+    return [{ key: 'certs.dir', message: error instanceof Error ? error.message : String(error) }];
+  }
+}
+
+async function fileTroubles({ name, ca, credentials }: UpstreamConfig): Promise<Warning[]> {
+  const found: Warning[] = [];
+  const add = (key: string, message: string | undefined): void => {
+    if (message !== undefined) found.push({ key: `upstreams.${name}.${key}`, message });
+  };
+  if (ca !== undefined) add('ca', await fileTrouble(ca, false));
+  if (credentials) add('credentials.passwordFile', await fileTrouble(credentials.passwordFile, true));
+  return found;
+}
+
+async function fileTrouble(file: string, secret: boolean): Promise<string | undefined> {
+  try {
+    const { mode } = await stat(file);
+    if (!secret || (mode & 0o077) === 0) return undefined;
+    return `${file} can be read or changed by others (mode ${(mode & 0o777).toString(8)}): chmod 600 ${file}`;
+  } catch (error) {
+    return `${file} cannot be read: ${error instanceof Error && 'code' in error ? error.code : error}`;
+  }
+}
+
+const TMPFS = 0x01021994;
+
+async function fleetingStorage(root: string): Promise<Warning[]> {
+  try {
+    const { type } = await statfs(root);
+    return type === TMPFS
+      ? [{ key: 'storage.root', message: `${root} lies in memory and is gone with a restart` }]
+      : [];
+  } catch {
+    // Not made yet: then it will lie where its parent does.
+    return dirname(root) === root ? [] : fleetingStorage(dirname(root));
+  }
+}
