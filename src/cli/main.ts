@@ -1,9 +1,8 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/error.ts';
 import { loadConfig } from '../config/load.ts';
-import { openConfiguredRoot } from '../main.ts';
+import { exportRoots, installRoots, renewRoot, showFingerprints, showRoots } from './ca.ts';
 import { check } from './check.ts';
-import { showRoot } from './root.ts';
 import { showSchema } from './schema.ts';
 import { start } from './start.ts';
 
@@ -13,9 +12,24 @@ const USAGE = `usage: layover <command> [--config FILE]
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
   ca show         the root CA: fingerprint, file, and what it vouches for
+  ca fingerprint  its SHA-256
+  ca export       the certificates that clients are to trust, as PEM; [--out FILE] [--der] [--next]
+  ca install      --dry-run: the commands that make this machine trust them
+  ca renew        make the next root while this one serves; --activate lets it serve
 
 Without --config it is config/gateway.yaml, and without that file the built-in defaults.
 `;
+
+const OPTIONS = {
+  config: { type: 'string' },
+  json: { type: 'boolean' },
+  help: { type: 'boolean', short: 'h' },
+  out: { type: 'string' },
+  der: { type: 'boolean' },
+  next: { type: 'boolean' },
+  activate: { type: 'boolean' },
+  'dry-run': { type: 'boolean' },
+} as const;
 
 process.exitCode = await run(process.argv.slice(2));
 
@@ -25,7 +39,7 @@ async function run(args: readonly string[]): Promise<number> {
     const { values, positionals } = parseArgs({
       args: [...args],
       allowPositionals: true,
-      options: { config: { type: 'string' }, json: { type: 'boolean' }, help: { type: 'boolean', short: 'h' } },
+      options: OPTIONS,
     });
     if (values.help === true) return say(USAGE);
     const load = () =>
@@ -38,7 +52,15 @@ async function run(args: readonly string[]): Promise<number> {
       case 'config schema':
         return showSchema();
       case 'ca show':
-        return await showRoot(await load(), openConfiguredRoot, values.json === true);
+        return say(await showRoots(await load(), values));
+      case 'ca fingerprint':
+        return say(await showFingerprints(await load()));
+      case 'ca export':
+        return say(await exportRoots(await load(), values));
+      case 'ca install':
+        return say(await installRoots(await load(), values));
+      case 'ca renew':
+        return say(await renewRoot(await load(), values));
       default:
         process.stderr.write(USAGE);
         return 2;
@@ -54,7 +76,7 @@ async function run(args: readonly string[]): Promise<number> {
   }
 }
 
-function say(text: string): number {
+function say(text: string | Uint8Array): number {
   process.stdout.write(text);
   return 0;
 }

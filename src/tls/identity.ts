@@ -73,7 +73,7 @@ export class Identity implements Leaves, Disposable {
     this.#options = options;
     this.#certificates = certificates;
     this.#leaves = this.#leavesOf(certificates.root);
-    this.#timer = setInterval(() => void this.look(), options.period ?? 10_000).unref();
+    this.#timer = setInterval(() => void this.look(), options.period ?? 2_000).unref();
     this.#tell();
   }
 
