@@ -116,7 +116,8 @@ export function rootOptions({ certs, names, upstreams }: Config): RootOptions {
 
 function openIdentity(config: Config, now: () => number): Promise<Identity> {
   const presented = new Set(presentedHosts(config).keys());
-  return Identity.open({ dir: config.certs.dir, own: [...config.names, 'localhost'], presented, now });
+  const own = [...config.names, 'localhost'];
+  return Identity.open({ ...config.certs, own, presented, now });
 }
 
 /** PEM certificates trusted for an upstream beside the system's, by its namespace. */

@@ -16,6 +16,7 @@ export function crossCheck(root: Place, layered: unknown): Mistake[] {
   return [
     ...namespaces.filter((name) => !isNamespace(name)).map((name) => wrongKey(root, ['upstreams', name], NAMESPACE)),
     ...checkPins(root, layered),
+    ...checkBrought(root, layered),
     ...checkListeners(root, layered),
     ...checkMirror(root, layered, namespaces),
     ...checkHosted(root, layered, namespaces),
@@ -95,6 +96,16 @@ function checkPins(root: Place, layered: unknown): Mistake[] {
   return names
     .filter((name) => parseHost(name) === undefined)
     .map((name) => wrongKey(root, ['dns', 'pins', name], 'a host name'));
+}
+
+/** A certificate is of no use without its key, and the other way round. */
+function checkBrought(root: Place, layered: unknown): Mistake[] {
+  const paths = [
+    ['certs', 'chain'],
+    ['certs', 'key'],
+  ];
+  const missing = paths.filter((path) => (valueAt(layered, path) ?? undefined) === undefined);
+  return missing.length === paths.length ? [] : missing.map((path) => wrongValue(root, path, 'both chain and key'));
 }
 
 function checkListeners(root: Place, layered: unknown): Mistake[] {

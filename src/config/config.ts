@@ -40,7 +40,12 @@ export interface Config {
   /** Our own host names and IP addresses for TLS. */
   readonly names: readonly string[];
   /** `permit`: the registries the root CA vouches for beside the configured ones. */
-  readonly certs: { readonly dir: string; readonly permit: readonly string[] };
+  readonly certs: {
+    readonly dir: string;
+    readonly permit: readonly string[];
+    /** A certificate that was made elsewhere, shown for the names it covers; absolute paths of PEM files. */
+    readonly brought?: { readonly chain: string; readonly key: string };
+  };
   readonly storage: { readonly root: string };
   /** `servers` empty: the system's name servers. `pins`: host name → addresses. */
   readonly dns: { readonly servers: readonly string[]; readonly pins: Readonly<Record<string, readonly string[]>> };

@@ -90,7 +90,12 @@ const KEPT = 'a whole number from 0 to 1000';
 export const schema = map({
   listen: map({ https: address, http: address, admin: address }),
   names: list(text('a host name or an IP address', parseHostOrIp)),
-  certs: map({ dir: path, permit: list(text('a name of the published list, or one below it', parsePermitted)) }),
+  certs: map({
+    dir: path,
+    permit: list(text('a name of the published list, or one below it', parsePermitted)),
+    chain: path.nullish(),
+    key: path.nullish(),
+  }),
   storage: map({ root: path }),
   dns: map({
     servers: list(text('an IP address or ip:port', parseNameServer)),

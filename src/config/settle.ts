@@ -18,7 +18,7 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
     ...written,
     listen: { ...written.listen, https: httpsIsWritten ? https : { ...https, fallbackPort: FALLBACK_PORT } },
     names: unique(written.names),
-    certs: { ...written.certs, dir: resolve(cwd, written.certs.dir) },
+    certs: settleCerts(written.certs, cwd),
     storage: { root: resolve(cwd, written.storage.root) },
     dns: {
       servers: written.dns.servers,
@@ -31,6 +31,11 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
     mirror: namespace === undefined || upstreams[namespace] === undefined ? {} : { default: namespace },
     upstreams,
   });
+}
+
+function settleCerts({ dir, permit, chain, key }: WrittenConfig['certs'], cwd: string): Config['certs'] {
+  const brought = chain != null && key != null ? { chain: resolve(cwd, chain), key: resolve(cwd, key) } : undefined;
+  return { dir: resolve(cwd, dir), permit, ...(brought && { brought }) };
 }
 
 function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {

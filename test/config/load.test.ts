@@ -176,6 +176,11 @@ test('presented hosts are found in lower case, without port, and know whether th
   t.is(presented.size, 12);
 });
 
+test('a certificate of our own choice is a chain and a key, by absolute paths', async (t) => {
+  const { certs } = await load('certs: { chain: own/chain.pem, key: /own/key.pem }');
+  t.deepEqual(certs.brought, { chain: join(cwd, 'own/chain.pem'), key: '/own/key.pem' });
+});
+
 test('addresses, durations and pins are read in each of their forms', async (t) => {
   const config = await load(
     'listen: { https: ":0", http: localhost:1, admin: "[::1]:65535" }\ngrants: { offline: 0 }\n' +

@@ -220,6 +220,11 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '2:8 names: expected a list, got null',
   ],
   [
+    'a certificate without its key',
+    'certs: { chain: ./fullchain.pem }\n',
+    '1:1 certs.key: expected both chain and key, got nothing',
+  ],
+  [
     'mistakes of every sort at once, in the order of the file',
     'mirror: { default: nowhere }\nnames: [docker.io, 5]\nlisten: { http: x }\nfoo: 1\nupstreams: { a: }\n',
     `1:20 mirror.default: expected ${PRESETS}, a, got "nowhere"`,
