@@ -60,11 +60,12 @@ export class Access {
    * Whether `caller` may read what is linked into `repository` without asking the upstream again. With `offline`, the
    * upstream cannot be asked, and an older proof counts too. `probe` lets us ask whether a public repository still is.
    */
-  async grant(caller: Caller, repository: Repository, probe: Probe, offline = false): Promise<Grant | undefined> {
+  async grant(caller: Caller, repository: Repository, probe?: Probe, offline = false): Promise<Grant | undefined> {
     const record = await this.#proofs.of(repository);
     const now = this.#now();
     if (record.public !== undefined) {
-      if (now - record.public.checked > PUBLIC_RECHECK) this.#probeAnonymously(repository, probe);
+      if (probe !== undefined && now - record.public.checked > PUBLIC_RECHECK)
+        this.#probeAnonymously(repository, probe);
       return 'public';
     }
     const served = this.#policy.served(repository) ? proofOf(record, ACCOUNT) : undefined;

@@ -7,7 +7,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import type { Access } from './access.ts';
 import { parseLogin } from './authorization.ts';
 import type { Callers } from './callers.ts';
-import type { OfflineTokens } from './offline-tokens.ts';
+import { isOurs, type OfflineTokens } from './offline-tokens.ts';
 import type { Principal } from './principal.ts';
 
 /** A client's token request: GET with Basic or nothing, or POST of a form (distribution, docs/spec/auth). */
@@ -56,6 +56,8 @@ export class TokenRelay {
     try {
       const answer = await upstream.token(request);
       const { status, bytes } = answer;
+      // Another gateway stands in for a service that it cannot reach: to our clients its token is worth less than ours.
+      if (status === 200 && tokensIn(bytes).some(isOurs)) return this.#ours(principal, upstream.name);
       if (status === 200) this.#remember(upstream.name, bytes, principal);
       if (status === 401 || status === 403) {
         for (const repository of repositories) await this.#access.withdraw(principal, repository);
@@ -85,12 +87,9 @@ export class TokenRelay {
   }
 
   #remember(upstream: string, bytes: Uint8Array, principal: Principal): void {
-    const document = parseDocument(bytes);
-    const life = typeof document.expires_in === 'number' ? document.expires_in : DEFAULT_LIFE;
-    for (const name of ['token', 'access_token']) {
-      const token = document[name];
-      if (typeof token === 'string') this.#callers.issued(upstream, token, principal, Math.max(life, DEFAULT_LIFE));
-    }
+    const { expires_in: life } = parseDocument(bytes);
+    for (const token of tokensIn(bytes))
+      this.#callers.issued(upstream, token, principal, Math.max(typeof life === 'number' ? life : 0, DEFAULT_LIFE));
   }
 }
 
@@ -102,6 +101,11 @@ function repositoriesOf(upstream: string, scopes: string): Repository[] {
       ? [{ root: 'cache', upstream, name: scope.name } as const]
       : [],
   );
+}
+
+function tokensIn(bytes: Uint8Array): string[] {
+  const { token, access_token: accessToken } = parseDocument(bytes);
+  return [token, accessToken].filter((found) => typeof found === 'string');
 }
 
 function parseDocument(bytes: Uint8Array): Record<string, unknown> {

@@ -14,7 +14,7 @@ import type { SmallObjects } from './small-objects.ts';
 import { lengthOf, type Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
-const STORED: Handling = { cache: 'hit', why: 'stored' };
+export const STORED: Handling = { cache: 'hit', why: 'stored' };
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
 const NOT_PROVEN: Handling = { cache: 'hit', why: 'not-proven' };
 const FIRST: Handling = { cache: 'miss', why: 'first-time', stored: true };
@@ -65,15 +65,16 @@ export class Blobs {
     const probe = probeOf(asking, digest);
     const known = await membership.knows(asking, digest, probe);
     // The way of every warm blob: one look at the disk, by opening it.
-    if (known) return (await this.#stored(digest, STORED)) ?? this.#fetch(asking, digest, ranges, true);
+    if (known) return (await this.stored(digest, STORED)) ?? this.#fetch(asking, digest, ranges, true);
     const isLocal = fills.get(digest) !== undefined || (await content.blobSize(digest)) !== undefined;
     if (!isLocal) return this.#fetch(asking, digest, ranges, false);
     const proof = await membership.prove(asking, digest, probe);
     if (proof.kind === 'refused') return this.#refusal(asking, digest, ranges);
-    return (await this.#stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
+    return (await this.stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
   }
 
-  async #stored(digest: Digest, handling: Handling): Promise<ContentAnswer | undefined> {
+  /** What the store has of a blob that the caller's right to is settled. */
+  async stored(digest: Digest, handling: Handling): Promise<ContentAnswer | undefined> {
     const { content, small } = this.#parts;
     const kept = small.get(digest);
     if (kept !== undefined) return { kind: 'content', digest, size: kept.length, body: kept, handling };
@@ -144,7 +145,7 @@ export class Blobs {
     if (response.status >= 400) return upstreamAnswer(response, REFUSED, true);
     response.body.destroy();
     await membership.record(asking, request.identity, digest, probeOf(asking, digest));
-    return (await this.#stored(digest, NOT_PROVEN)) ?? this.#fetch(asking, digest, ranges, true);
+    return (await this.stored(digest, NOT_PROVEN)) ?? this.#fetch(asking, digest, ranges, true);
   }
 
   async #source(asking: Asking, digest: Digest): Promise<Source> {

@@ -2,8 +2,8 @@ import type { Digest } from '../oci/digest.ts';
 import type { RangeSpec } from '../oci/range.ts';
 import type { Reference, Repository } from '../oci/route.ts';
 import { toClientError } from '../upstream/failure.ts';
-import { type Answer, type UpstreamAnswer, upstreamAnswer } from './answer.ts';
-import { Blobs, type Parts } from './blobs.ts';
+import { type Answer, type ContentAnswer, type UpstreamAnswer, upstreamAnswer } from './answer.ts';
+import { Blobs, type Parts, STORED } from './blobs.ts';
 import type { FreshnessPolicy } from './freshness.ts';
 import { type ManifestAsking, Manifests } from './manifests.ts';
 import type { Asking } from './membership.ts';
@@ -35,6 +35,15 @@ export class Cache {
   manifest(asking: ManifestAsking, reference: Reference, method: 'GET' | 'HEAD'): Promise<Answer> {
     if (reference.tag !== undefined) return told(this.#tags.get(asking, reference.tag, method));
     return told(this.#manifests.get(asking, reference.digest, method));
+  }
+
+  /** What is here and may be read, as far as no upstream has to be asked; otherwise undefined. */
+  async stored(asking: ManifestAsking, reference: Reference | Digest): Promise<ContentAnswer | undefined> {
+    const isBlob = typeof reference === 'string';
+    if (!isBlob && reference.tag !== undefined) return this.#tags.fresh(asking, reference.tag);
+    const digest = isBlob ? reference : reference.digest;
+    if (!(await this.#parts.membership.knows(asking, digest))) return undefined;
+    return isBlob ? this.#blobs.stored(digest, STORED) : this.#manifests.stored(asking, digest, STORED);
   }
 
   /** Tag lists and referrers: always the upstream's own answer of this moment. */

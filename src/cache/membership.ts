@@ -45,7 +45,7 @@ export class Membership {
   }
 
   /** Whether the caller may read the digest in this repository, as far as is known without asking. */
-  async knows({ caller, repository }: Asking, digest: Digest, probe: Probe, offline = false): Promise<boolean> {
+  async knows({ caller, repository }: Asking, digest: Digest, probe?: Probe, offline = false): Promise<boolean> {
     const grant = await this.#access.grant(caller, repository, probe, offline);
     return grant !== undefined && (await this.#content.link(repository, digest)) !== undefined;
   }

@@ -14,6 +14,7 @@ import { lengthOf } from './source.ts';
 
 /** Milliseconds a client waits for the upstream while there is a stale answer. */
 const PATIENCE = 2000;
+const FRESH: Handling = { cache: 'hit', why: 'fresh' };
 const QUESTION_TIMEOUT = 60_000;
 
 /** What the upstream said a tag points to now. */
@@ -45,7 +46,7 @@ export class Tags {
     const known = lastEntry(await content.tag(repository, tag), acceptClass(asking.accept));
     const freshness = decide(known?.checkedAt, Date.now(), this.#policy(repository.upstream));
     if (known !== undefined && grant !== undefined && freshness === 'fresh') {
-      return this.#answer(asking, known, method, { cache: 'hit', why: 'fresh' }, 'first-time');
+      return this.#answer(asking, known, method, FRESH, 'first-time');
     }
     const stale = bridge !== undefined && freshness !== 'unusable' ? known : undefined;
     const identified = access.identity(caller, repository);
@@ -59,6 +60,16 @@ export class Tags {
     const answer = await this.#answer(asking, checked.entry, method, handling, missing);
     const { live } = checked;
     return live === undefined || answer.kind === 'upstream' ? answer : { live, ...answer };
+  }
+
+  /** The manifest of a tag that was checked so lately that nobody has to be asked. */
+  async fresh(asking: ManifestAsking, tag: string): Promise<ContentAnswer | undefined> {
+    const { access, content } = this.#parts;
+    const { repository, caller, accept } = asking;
+    if ((await access.grant(caller, repository)) === undefined) return undefined;
+    const known = lastEntry(await content.tag(repository, tag), acceptClass(accept));
+    const isFresh = decide(known?.checkedAt, Date.now(), this.#policy(repository.upstream)) === 'fresh';
+    return known === undefined || !isFresh ? undefined : this.#manifests.stored(asking, known.digest, FRESH);
   }
 
   /** The manifest a tag's entry names: from the store, or fetched now by whoever wants more than its head. */

@@ -6,9 +6,16 @@ import { type Endpoint, parseEndpoint, type Repository } from '../oci/route.ts';
 import type { RouteTable } from './door.ts';
 import { cached, contentRoute, isApi, isContent, isRead, type Target, takeNamespace } from './target.ts';
 
+/** How another gateway asks, whose base URL for an upstream is ours with the upstream's namespace: it appends `/v2`. */
+const BELOW_NAMESPACE = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
+
 /** Routes a request on one of our own names: the mirror door, the path door and our own pages. */
 export function routeOwnName(table: RouteTable, method: string, origin: string, path: string, query: string): Target {
-  if (!isApi(path)) return routePage(method, origin, path);
+  if (!isApi(path)) {
+    const [, named = '', below] = BELOW_NAMESPACE.exec(path) ?? [];
+    if (below === undefined) return routePage(method, origin, path);
+    return routeOwnName(table, method, origin, below, `ns=${encodeURIComponent(named)}&${query}`);
+  }
   const { namespace, rest } = takeNamespace(query);
   const named = namespace === undefined ? undefined : upstreamNamed(table, namespace);
   const endpoint = parseEndpoint(path);

@@ -9,6 +9,8 @@ export interface RequestHead {
   readonly fields: RequestHeaders;
 }
 
+const ONLY_IF_CACHED = /(?:^|[\s,])only-if-cached(?:$|[\s,;=])/i;
+
 /** Methods whose requests carry no body: a gateway and an upstream that disagree on it can be played off (RFC 9112 §11.2). */
 const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
 
@@ -36,6 +38,7 @@ export function readHead(request: IncomingMessage, via: string): RequestHead {
       ...field('ifRange', headers['if-range']),
       ...field('userAgent', headers['user-agent']),
       ...field('contentType', headers['content-type']),
+      ...(ONLY_IF_CACHED.test(headers['cache-control'] ?? '') && { onlyIfCached: true }),
     },
   };
 }

@@ -83,6 +83,7 @@ async function replyTo(
     case 'redirect':
       return { status: 308, headers: { Location: target.location, 'Content-Length': '0' }, outcome: NOT_CACHED };
     case 'pass': {
+      if (head.fields.onlyIfCached === true) throw new RegistryError('NOT_CACHED');
       const { authorization } = await options.identify(head.authorization, target.upstream);
       return options.passThrough(request, response, target, authorization);
     }

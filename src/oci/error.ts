@@ -20,6 +20,7 @@ const TABLE = {
   MISDIRECTED: [421, 'this connection does not serve the requested host'],
   UNKNOWN: [500, 'internal error'],
   UPSTREAM_INVALID: [502, 'the upstream registry broke the protocol'],
+  NOT_CACHED: [504, 'this is not cached, and the request forbids to ask for it'],
   UNAVAILABLE: [504, 'the upstream registry cannot be reached'],
   STORAGE: [507, 'storage failed'],
 } as const satisfies Record<string, readonly [number, string]>;
@@ -67,6 +68,7 @@ export class RegistryError extends Error {
 const EXPOSED_AS: Partial<Record<ErrorCode, string>> = {
   BAD_REQUEST: 'UNSUPPORTED',
   MISDIRECTED: 'UNSUPPORTED',
+  NOT_CACHED: 'UNAVAILABLE',
   UPSTREAM_INVALID: 'UNAVAILABLE',
   STORAGE: 'UNAVAILABLE',
 };

@@ -1,4 +1,5 @@
-import { parseRange } from '../oci/range.ts';
+import type { Digest } from '../oci/digest.ts';
+import { parseRange, type RangeSpec } from '../oci/range.ts';
 import { contentReply, passedOn } from './answers.ts';
 import type { Exchange, Reply, Route } from './exchange.ts';
 import { admit, type Registry } from './registry.ts';
@@ -11,9 +12,7 @@ export async function getBlob(
 ): Promise<Reply> {
   const started = performance.now();
   const method = exchange.method === 'HEAD' ? 'HEAD' : 'GET';
-  const { ifRange, range } = exchange.headers;
-  const ranges =
-    method === 'GET' && (ifRange === undefined || ifRange === `"${digest}"`) ? parseRange(range) : undefined;
+  const ranges = rangesOf(exchange, digest);
   const asking = await admit(registry, exchange, repository, {
     kind: 'blob',
     path: `/v2/${repository.name}/blobs/${digest}`,
@@ -22,4 +21,10 @@ export async function getBlob(
   const upstreamTime = performance.now() - started;
   if (answer.kind === 'upstream') return passedOn(registry, exchange, repository, answer, upstreamTime);
   return contentReply(exchange, answer, upstreamTime, ranges);
+}
+
+/** The ranges of a blob that are asked for; `undefined` for the whole. */
+export function rangesOf({ method, headers }: Exchange, digest: Digest): readonly RangeSpec[] | undefined {
+  const { ifRange, range } = headers;
+  return method === 'GET' && (ifRange === undefined || ifRange === `"${digest}"`) ? parseRange(range) : undefined;
 }

@@ -1,7 +1,8 @@
 import { getBlob } from './blob.ts';
-import type { Endpoints, Exchange, Reply } from './exchange.ts';
+import type { Endpoints, Exchange, Reply, Route } from './exchange.ts';
 import { getLive } from './live.ts';
 import { getManifest } from './manifest.ts';
+import { storedReply } from './only-if-cached.ts';
 import { ping } from './ping.ts';
 import type { Registry } from './registry.ts';
 import { relayToken } from './token.ts';
@@ -10,6 +11,7 @@ import { relayToken } from './token.ts';
 export function createEndpoints(registry: Registry): Endpoints {
   return async (exchange: Exchange): Promise<Reply> => {
     const { route } = exchange;
+    if (exchange.headers.onlyIfCached === true && !isOwnPing(route)) return storedReply(registry, exchange);
     switch (route.kind) {
       case 'ping':
         return ping(registry, exchange, route);
@@ -24,4 +26,9 @@ export function createEndpoints(registry: Registry): Endpoints {
         return getLive(registry, exchange, route);
     }
   };
+}
+
+/** On our own names `/v2/` is nobody else's answer. */
+function isOwnPing(route: Route): boolean {
+  return route.kind === 'ping' && route.upstream === undefined;
 }

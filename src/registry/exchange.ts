@@ -37,6 +37,8 @@ export interface RequestHeaders {
   readonly ifRange?: string;
   readonly userAgent?: string;
   readonly contentType?: string;
+  /** The client wants an answer only if nobody has to be asked for it. */
+  readonly onlyIfCached?: boolean;
 }
 
 /**

@@ -27,15 +27,8 @@ export async function admit(
   repository: Repository,
   probe: Probe,
 ): Promise<Asking> {
-  if (repository.root === 'hosted')
-    throw new RegistryError('NAME_UNKNOWN', `nothing was pushed to ${repository.name} yet`);
-  const { caller, door, headers, origin, signal } = exchange;
-  const asking = {
-    repository,
-    caller,
-    signal,
-    ...(headers.userAgent !== undefined && { userAgent: headers.userAgent }),
-  };
+  const { caller, door, origin } = exchange;
+  const asking = askingOf(exchange, repository);
   registry.challenges.learn(repository.upstream);
   const isAnonymous = caller.authorization === undefined && caller.offline !== true;
   if (door !== 'transparent' || !isAnonymous) return asking;
@@ -44,6 +37,13 @@ export async function admit(
   const challenge = await told(registry, registry.challenges.forPull(repository.upstream, origin, repository.name));
   if (challenge === undefined) return asking;
   throw new RegistryError('UNAUTHORIZED', undefined, { headers: { 'WWW-Authenticate': challenge } });
+}
+
+/** The question to the cache that a request for content of an upstream makes. */
+export function askingOf({ caller, headers, signal }: Exchange, repository: Repository): Asking {
+  if (repository.root === 'hosted')
+    throw new RegistryError('NAME_UNKNOWN', `nothing was pushed to ${repository.name} yet`);
+  return { repository, caller, signal, ...(headers.userAgent !== undefined && { userAgent: headers.userAgent }) };
 }
 
 /** Gives a promise's failure the form that a client is told. */

@@ -137,7 +137,7 @@ export class Registry {
   }
 }
 
-const ACCEPT = [
+export const ACCEPT = [
   'application/vnd.oci.image.index.v1+json',
   'application/vnd.oci.image.manifest.v1+json',
   'application/vnd.docker.distribution.manifest.list.v2+json',

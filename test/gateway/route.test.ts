@@ -207,6 +207,24 @@ test('on our own names ns comes first, then a namespace, then hosted prefixes, t
   for (const [target, expected] of cases) t.is(plain('gateway.lan', target), expected, target);
 });
 
+test('a namespace in front of /v2/ says what ns would, for gateways whose base URL we are', (t) => {
+  const cases: readonly (readonly [string, string])[] = [
+    ['/ghcr.io/v2/acme/app/manifests/1', 'mirror manifest cache ghcr.io/acme/app 1'],
+    ['/lab/v2/docker.io/app/tags/list?n=5&last=a', 'mirror tags cache lab/docker.io/app n=5&last=a'],
+    ['/lab/v2/app/tags/list', 'mirror tags cache lab/app '],
+    ['/lab/v2/app/tags/list?ns=ghcr.io', 'mirror tags cache lab/app '],
+    ['/docker.io/v2/', 'own ping -'],
+    ['/example.com/v2/app/manifests/1', '404 NAME_UNKNOWN'],
+    ['/lab&ns=ghcr.io/v2/app/manifests/1', '404 NAME_UNKNOWN'],
+    ['/lab%26n=1/v2/app/tags/list', '404 NAME_UNKNOWN'],
+    ['/lab/base/v2/app/manifests/1', '404 UNSUPPORTED'],
+    ['/lab/v2app', '404 UNSUPPORTED'],
+    ['/lab', '404 UNSUPPORTED'],
+  ];
+  for (const [target, expected] of cases) t.is(plain('gateway.lan:5000', target), expected, target);
+  t.is(plain('gateway.lan:5000', '/lab/v2/app/blobs/uploads/', 'POST'), '403 DENIED');
+});
+
 test('without a default upstream an unknown name is unknown', (t) => {
   const { fallback: _, ...bare } = table;
   const asked = { listener: 'http', hosts: ['gateway.lan'], method: 'GET', target: MANIFEST } as const;

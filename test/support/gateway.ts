@@ -34,6 +34,8 @@ export interface GatewayOptions {
   readonly config?: Readonly<Record<string, unknown>>;
   /** Merged over what a namespace's upstream needs. */
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Upstreams that are nobody's of `upstreams`, by namespace. */
+  readonly further?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** The clock that grants go by; epoch milliseconds. */
   readonly now?: () => number;
 }
@@ -105,7 +107,7 @@ export class TestGateway implements AsyncDisposable {
   }
 }
 
-async function configOf(dir: string, { upstreams, config, settings }: GatewayOptions): Promise<object> {
+async function configOf(dir: string, { upstreams, config, settings, further }: GatewayOptions): Promise<object> {
   const entries: [string, object][] = [];
   for (const upstream of upstreams) {
     const namespace = NAMESPACE[upstream.profile];
@@ -118,7 +120,7 @@ async function configOf(dir: string, { upstreams, config, settings }: GatewayOpt
     storage: { root: join(dir, 'data') },
     log: { level: 'error', access: { file: join(dir, 'access.log') } },
     ...config,
-    upstreams: Object.fromEntries(entries),
+    upstreams: { ...Object.fromEntries(entries), ...further },
   };
 }
 
