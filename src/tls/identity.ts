@@ -42,6 +42,8 @@ export function certificateWarnings(
     ...uncovered(certificates, hosts).map(
       (host) => `no certificate covers ${host}, so clients cannot reach it here: make a root that does (ca renew)`,
     ),
+    // Machines without a clock of their own start before they have asked for the time, and are right soon after.
+    ...(root.notBefore.getTime() > now ? [`the root CA begins on ${on(root.notBefore)}: is the clock right?`] : []),
     ...(nears(root.notAfter, ahead.root) ? [`the root CA ends on ${on(root.notAfter)}: ${step}`] : []),
     ...(brought !== undefined && nears(brought.notAfter, ahead.brought)
       ? [`the certificate of certs.chain ends on ${on(brought.notAfter)}: put its successor there`]
@@ -113,7 +115,11 @@ export class Identity implements Leaves, Disposable {
     try {
       const found = await readCertificates(this.#options.dir, this.#options.brought);
       if (found === undefined) throw new Error(`the root CA is gone from ${this.#options.dir}`);
-      if (found.root.fingerprint !== this.#certificates.root.fingerprint) this.#leaves = this.#leavesOf(found.root);
+      const { fingerprint } = found.root;
+      if (fingerprint !== this.#certificates.root.fingerprint) {
+        this.#leaves = this.#leavesOf(found.root);
+        publish('notice', { level: 'info', message: `another root CA serves from now on: SHA-256 ${fingerprint}` });
+      }
       const { brought } = this.#certificates;
       // The same object while it is the same certificate: a server's context is replaced when it is another.
       const isSame = found.brought?.cert === brought?.cert && found.brought?.key === brought?.key;

@@ -12,6 +12,7 @@ export interface Root {
   readonly certificatePem: string;
   /** SHA-256 of the certificate, `AA:BB:…`. */
   readonly fingerprint: string;
+  readonly notBefore: Date;
   readonly notAfter: Date;
   /** What the certificate says it vouches for; an older root may cover less than is configured now. */
   readonly permitted: Permitted;
@@ -68,6 +69,7 @@ export async function readRoot(dir: string, name: 'ca' | 'next'): Promise<Root |
   return {
     certificatePem: files.certificate,
     fingerprint: certificate.fingerprint256,
+    notBefore: certificate.validFromDate,
     notAfter: certificate.validToDate,
     permitted: constraints,
     covers: (hostOrIp) => isPermitted(constraints, hostOrIp),
@@ -127,9 +129,6 @@ function readCertificate(files: RootFiles, key: KeyObject): X509Certificate {
   if (!certificate.ca || !certificate.verify(createPublicKey(key))) throw new Error(`${file} is not a root CA`);
   if (certificate.validToDate.getTime() <= Date.now()) {
     throw new Error(`${file} expired on ${certificate.validToDate.toISOString()}: ${renewal}`);
-  }
-  if (certificate.validFromDate.getTime() > Date.now()) {
-    throw new Error(`${file} is not valid before ${certificate.validFromDate.toISOString()}: is the clock right?`);
   }
   return certificate;
 }

@@ -7,9 +7,10 @@ import test, { type ExecutionContext } from 'ava';
 import forge from 'node-forge';
 import { type CertificatesEvent, type NoticeEvent, subscribe } from '../../src/events.ts';
 import { certificateWarnings, Identity, type IdentityOptions, readCertificates } from '../../src/tls/identity.ts';
+import { rootCertificate } from '../../src/tls/profile.ts';
 import { activateNextRoot, makeNextRoot } from '../../src/tls/root.ts';
 import { createAuthority } from '../support/pki.ts';
-import { certificateOf, day, serve, shake, shownNames, temporaryDirectory, temporaryRoot } from './fixture.ts';
+import { certificateOf, day, keyOf, serve, shake, shownNames, temporaryDirectory, temporaryRoot } from './fixture.ts';
 
 const permitted = { permittedDns: ['registry.example', 'localhost'], permittedIps: [] };
 
@@ -74,8 +75,10 @@ test('a running server shows what the activated root signed, and its open connec
       'the old one still serves',
     );
   }
+  const { notices } = listen(t);
   await activateNextRoot(root.dir);
   await identity.look();
+  t.is(notices.filter(({ message }) => message.includes(next.fingerprint)).length, 1);
   for (const servername of ['registry.example', 'localhost']) {
     const socket = await shake({ ...both, servername });
     t.true(socket.getPeerX509Certificate()?.checkIssued(certificateOf(next.certificatePem)));
@@ -122,6 +125,30 @@ test('the end of the root is announced 60 days before it, with the next step', a
   await makeNextRoot({ dir, ...permitted });
   const after = (await readCertificates(dir)) ?? t.fail();
   t.regex(certificateWarnings(after, [], at(59)).join(), /switch to the next one \(ca renew --activate\)/);
+});
+
+test('a clock that is behind the root is suspected, and keeps nothing from being served', async (t) => {
+  const { dir, certificatePem, notBefore } = await temporaryRoot(t);
+  let now = notBefore.getTime() - 365 * day;
+  const identity = await open(t, { dir, now: () => now });
+  t.regex(identity.warnings.join(), /^the root CA begins on \d{4}-\d\d-\d\d: is the clock right\?$/);
+  const { port } = await serve(t, identity);
+  await shake({ port, servername: 'localhost', rejectUnauthorized: false });
+  now = Date.now();
+  t.deepEqual(identity.warnings, []);
+  t.true(
+    (await shake({ port, servername: 'localhost', ca: certificatePem })).authorized,
+    'and what was shown is replaced',
+  );
+});
+
+test('a root from the future is loaded', async (t) => {
+  const { dir } = await temporaryRoot(t);
+  const future = rootCertificate(await keyOf(dir), { dns: ['localhost'], ips: [] }, Date.now() + 365 * day);
+  await writeFile(join(dir, 'ca.crt'), future);
+  const identity = await open(t, { dir });
+  t.is(identity.rootCertificates, future);
+  t.regex(identity.warnings.join(), /begins on .*: is the clock right\?/);
 });
 
 test('nothing is made by reading', async (t) => {

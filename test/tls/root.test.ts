@@ -145,14 +145,12 @@ test('files that are no key, no P-256 key or no certificate are refused by name'
   await t.throwsAsync(openRoot({ dir, ...permitted }), { message: /ca\.crt is not a certificate in PEM/ });
 });
 
-test('an expired root, one from the future and a certificate that is no root are refused', async (t) => {
+test('an expired root and a certificate that is no root are refused', async (t) => {
   const { dir } = await temporaryRoot(t);
   const key = await keyOf(dir);
   const constraints = { dns: ['localhost'], ips: [] };
   await writeFile(join(dir, 'ca.crt'), rootCertificate(key, constraints, Date.now() - 3652 * day));
   await t.throwsAsync(openRoot({ dir, ...permitted }), { message: /ca\.crt expired on .*: move .* away/ });
-  await writeFile(join(dir, 'ca.crt'), rootCertificate(key, constraints, Date.now() + 3 * day));
-  await t.throwsAsync(openRoot({ dir, ...permitted }), { message: /ca\.crt is not valid before .*clock/ });
   const name = distinguishedName({ commonName: 'no CA' });
   const fields = { issuer: name, subject: name, notBefore: Date.now() - day, notAfter: Date.now() + day };
   const publicKey = createPublicKey(key);
