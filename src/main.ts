@@ -87,7 +87,7 @@ export async function startLayover(
   };
   try {
     const addresses = await gateway.listen();
-    listening.push(addresses.https.port, addresses.http.port);
+    listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
     void loadUndici();
     return { addresses, root, reopenLogs: () => telemetry.reopen(), close };
@@ -221,7 +221,7 @@ function openGateway(config: Config, { identity, network, authorities, telemetry
     rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
     onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
   });
-  keepFresh(gateway.tlsServer, identity);
+  for (const server of gateway.tlsServers) keepFresh(server, identity);
   return gateway;
 }
 

@@ -1,3 +1,4 @@
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { publish } from '../events.ts';
@@ -34,9 +35,9 @@ function ended(): Promise<NodeJS.Signals> {
 
 function describe(config: Config, { addresses, root }: Layover): object {
   return {
-    https: authority(addresses.https),
-    http: authority(addresses.http),
-    ...(addresses.admin !== undefined && { admin: authority(addresses.admin) }),
+    https: authority(addresses.https[0]),
+    http: authority(addresses.http[0]),
+    ...(addresses.admin !== undefined && { admin: authority(addresses.admin[0]) }),
     ca: { file: join(config.certs.dir, 'ca.crt'), fingerprint: root.fingerprint },
     readyAfter: Math.round(performance.now()),
   };
@@ -47,16 +48,20 @@ function greeting(config: Config, { addresses, root }: Layover): string {
   const presented = Object.values(config.upstreams).flatMap(({ hosts, authHosts }) => [...hosts, ...authHosts]);
   return `layover is ready after ${Math.round(performance.now())} ms
 
-  https  ${authority(https)}  the registries' own names
-  http   ${authority(http)}  mirror and path; the root CA at /ca.crt
-${admin === undefined ? '' : `  admin  ${authority(admin)}  /livez /readyz /metrics\n`}  data   ${config.storage.root}
+  https  ${authorities(https)}  the registries' own names
+  http   ${authorities(http)}  mirror and path; the root CA at /ca.crt
+${admin === undefined ? '' : `  admin  ${authorities(admin)}  /livez /readyz /metrics\n`}  data   ${config.storage.root}
   CA     ${join(config.certs.dir, 'ca.crt')}
          SHA-256 ${root.fingerprint}
 
 next: trust the CA on each client, then let these names lead to this machine (DNS or /etc/hosts):
   ${presented.join(' ')}
-${https.port === 443 ? '' : `${NOT_443}\n`}or try it at once, with nothing set up:
-  docker pull localhost:${http.port}/docker.io/library/alpine
+${https.some(({ port }) => port === 443) ? '' : `${NOT_443}\n`}or try it at once, with nothing set up:
+  docker pull localhost:${http[0].port}/docker.io/library/alpine
 how to, for each client: docs/clients.md
 `;
+}
+
+function authorities(addresses: readonly AddressInfo[]): string {
+  return addresses.map(authority).join(', ');
 }

@@ -29,9 +29,13 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
 }
 
 /** It has no password, and metrics tell which registries are used how much. */
-function openListeners({ listen: { admin } }: Config): Warning[] {
-  if (isLoopback(admin.host)) return [];
-  return [{ key: 'listen.admin', message: `${admin.host} can be reached by other machines, and asks for no password` }];
+function openListeners({ listen }: Config): Warning[] {
+  return listen.admin
+    .filter(({ host, allow }) => !isLoopback(host) && allow === undefined)
+    .map(({ host }) => ({
+      key: 'listen.admin',
+      message: `${host} can be reached by other machines and asks for no password: name those that may in allow`,
+    }));
 }
 
 const LOOPBACK = new BlockList();

@@ -2,7 +2,7 @@ import type { Mistake } from './error.ts';
 import { isNamespace, parseAddress, parseHost, parseHostOrIp, parsePresentedHost } from './grammar.ts';
 import { isTree, valueAt } from './layers.ts';
 import { isWritten, oneOf, wrongKey, wrongValue } from './mistake.ts';
-import type { Path } from './path.ts';
+import { formatPath, type Path } from './path.ts';
 import type { Place } from './place.ts';
 
 /**
@@ -109,19 +109,23 @@ function checkBrought(root: Place, layered: unknown): Mistake[] {
 }
 
 function checkListeners(root: Place, layered: unknown): Mistake[] {
-  const listeners = ['https', 'http', 'admin'].flatMap((key) => {
-    const path = ['listen', key];
-    const written = valueAt(layered, path);
-    const address = typeof written === 'string' ? parseAddress(written) : undefined;
-    return address === undefined || address.port === 0 ? [] : [{ ...address, path }];
-  });
+  const listeners = ['https', 'http', 'admin'].flatMap((key) => addressesAt(layered, ['listen', key]));
   listeners.sort((a, b) => rank(root, a.path) - rank(root, b.path));
   return listeners.flatMap(({ host, port, path }, index) => {
     const other = listeners
       .slice(0, index)
       .find((before) => before.port === port && (before.host === host || isWildcard(before.host) || isWildcard(host)));
-    return other === undefined ? [] : [wrongValue(root, path, `another address than ${other.path.join('.')}`)];
+    return other === undefined ? [] : [wrongValue(root, path, `another address than ${formatPath(other.path)}`)];
   });
+}
+
+/** The addresses at `path`, where one or a list may stand, each as text or with more in a map; port 0 is never taken. */
+function addressesAt(layered: unknown, path: Path): { host: string; port: number; path: Path }[] {
+  const written = valueAt(layered, path);
+  if (Array.isArray(written)) return written.flatMap((_, index) => addressesAt(layered, [...path, index]));
+  if (isTree(written)) return addressesAt(layered, [...path, 'address']);
+  const address = typeof written === 'string' ? parseAddress(written) : undefined;
+  return address === undefined || address.port === 0 ? [] : [{ ...address, path }];
 }
 
 function isWildcard(host: string): boolean {

@@ -2,8 +2,12 @@
 export interface ListenAddress {
   readonly host: string;
   readonly port: number;
+  /** The networks (CIDR) that clients have to come from; without it any. */
+  readonly allow?: readonly string[];
   readonly fallbackPort?: number;
 }
+
+export type AtLeastOne<Value> = readonly [Value, ...Value[]];
 
 /** One upstream registry. The namespace is its key in {@link Config.upstreams}. */
 export interface UpstreamConfig {
@@ -36,7 +40,13 @@ export interface UpstreamConfig {
 
 /** The whole configuration, checked, with defaults and presets merged in. Paths are absolute, durations milliseconds. */
 export interface Config {
-  readonly listen: { readonly https: ListenAddress; readonly http: ListenAddress; readonly admin: ListenAddress };
+  readonly listen: {
+    readonly https: AtLeastOne<ListenAddress>;
+    readonly http: AtLeastOne<ListenAddress>;
+    readonly admin: AtLeastOne<ListenAddress>;
+  };
+  /** `public`: `/metrics` is answered on the plain listener too. */
+  readonly metrics: 'admin' | 'public';
   /** Our own host names and IP addresses for TLS. */
   readonly names: readonly string[];
   /** `permit`: the registries the root CA vouches for beside the configured ones. */

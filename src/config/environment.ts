@@ -30,9 +30,10 @@ export function readEnvironment(
 
 /** `undefined` when an open map is wanted and the text is none. */
 function readValue(text: string, schema: JsonSchema): unknown {
-  const types = [schema.type ?? []].flat();
+  const forms = [schema, ...(schema.anyOf ?? [])].filter((form) => typeof form === 'object');
+  const types = forms.flatMap((form) => form.type ?? []);
+  if (types.includes('array')) return types.includes('string') && !text.includes(',') ? text : itemsOf(text);
   if (types.includes('object')) return mapOf(text);
-  if (types.includes('array')) return itemsOf(text);
   if (types.includes('null') && text === 'null') return null;
   if (types.includes('boolean') && /^(?:true|false)$/.test(text)) return text === 'true';
   const isNumber = (types.includes('number') || types.includes('integer')) && /^-?\d+(?:\.\d+)?$/.test(text);

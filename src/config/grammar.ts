@@ -23,6 +23,15 @@ export function parseIp(text: string): string | undefined {
   return isIP(text) === 0 || text.includes('%') ? undefined : text.toLowerCase();
 }
 
+/** `address/prefix` or an address alone, in lower case. */
+export function parseNetwork(text: string): string | undefined {
+  const [address = '', prefix, ...rest] = text.split('/');
+  const ip = parseIp(address);
+  if (ip === undefined || rest.length > 0) return undefined;
+  if (prefix === undefined) return `${ip}/${isIPv6(ip) ? 128 : 32}`;
+  return /^\d{1,3}$/.test(prefix) && Number(prefix) <= (isIPv6(ip) ? 128 : 32) ? `${ip}/${prefix}` : undefined;
+}
+
 interface Peer {
   readonly host: string;
   readonly port?: number;

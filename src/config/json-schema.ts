@@ -21,8 +21,10 @@ export function configSchema(): JsonSchema {
 }
 
 function withDefaults(part: JsonSchema, defaults: unknown): JsonSchema {
-  if (part.anyOf !== undefined) return { ...part, anyOf: part.anyOf.map((one) => withDefaults(one, defaults)) };
-  if (part.type !== 'object') return defaults === undefined ? part : { ...part, default: defaults };
+  if (part.anyOf !== undefined && isTree(defaults)) {
+    return { ...part, anyOf: part.anyOf.map((form) => withDefaults(form, defaults)) };
+  }
+  if (part.type !== 'object') return defaults === undefined || isTree(defaults) ? part : { ...part, default: defaults };
   const { properties = {}, additionalProperties, required = [], propertyNames: _, ...rest } = part;
   const needed = required.filter((key) => !isTree(defaults) || !Object.hasOwn(defaults, key));
   const inner = Object.entries(properties).map(([key, value]) => [key, schemaBelow(value, valueAt(defaults, [key]))]);

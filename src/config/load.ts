@@ -59,9 +59,16 @@ async function readText({ file, cwd }: ConfigSource): Promise<string> {
 }
 
 function mistakesOf(root: Place, issues: readonly z.core.$ZodIssue[]): Mistake[] {
-  return issues.flatMap((issue) =>
-    issue.code === 'unrecognized_keys'
+  return issues.flatMap((issue) => {
+    if (issue.code === 'invalid_union') return mistakesOf(root, closestForm(issue));
+    return issue.code === 'unrecognized_keys'
       ? issue.keys.map((key) => wrongKey(root, [...issue.path, key], issue.message))
-      : [wrongValue(root, issue.path, issue.message)],
-  );
+      : [wrongValue(root, issue.path, issue.message)];
+  });
+}
+
+/** Of several forms the one that was meant: that of the same type, or the first. */
+function closestForm({ errors, path }: z.core.$ZodIssueInvalidUnion): z.core.$ZodIssue[] {
+  const meant = errors.find((issues) => issues.some((issue) => issue.code !== 'invalid_type' || issue.path.length > 0));
+  return (meant ?? errors[0] ?? []).map((issue) => ({ ...issue, path: [...path, ...issue.path] }));
 }

@@ -1,4 +1,5 @@
 import * as z from 'zod';
+import type { AtLeastOne, ListenAddress } from './config.ts';
 import {
   DURATION,
   parseAddress,
@@ -7,6 +8,7 @@ import {
   parseHostOrIp,
   parseIp,
   parseNameServer,
+  parseNetwork,
   parsePath,
   parsePattern,
   parsePeer,
@@ -42,6 +44,17 @@ function choice<const Choices extends readonly string[]>(...choices: Choices) {
 }
 
 const address = text('an address such as "[::]:443", 0.0.0.0:443 or :5000', parseAddress);
+const allowed = map({
+  address,
+  allow: z
+    .array(text('a network such as 192.0.2.0/24 or 2001:db8::/32', parseNetwork), { error: 'a list' })
+    .min(1, { error: 'at least one network' })
+    .optional(),
+}).transform(({ address: bound, allow }): ListenAddress => (allow === undefined ? bound : { ...bound, allow }));
+const listener = z.union([address, allowed]);
+const listeners = z
+  .union([address, allowed, z.array(listener).min(1, { error: 'at least one address' })])
+  .transform((written) => [written].flat() as readonly ListenAddress[] as AtLeastOne<ListenAddress>);
 const path = text('a path', parsePath);
 const patterns = list(text('a repository pattern such as team/** or team/app-*', parsePattern));
 const peers = list(text('a host or host:port', parsePeer));
@@ -88,7 +101,8 @@ const KEPT = 'a whole number from 0 to 1000';
 
 /** The configuration as written, defaults filled in. */
 export const schema = map({
-  listen: map({ https: address, http: address, admin: address }),
+  listen: map({ https: listeners, http: listeners, admin: listeners }),
+  metrics: choice('admin', 'public'),
   names: list(text('a host name or an IP address', parseHostOrIp)),
   certs: map({
     dir: path,

@@ -16,7 +16,7 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
   const namespace = written.mirror.default ?? undefined;
   return freeze({
     ...written,
-    listen: { ...written.listen, https: httpsIsWritten ? https : { ...https, fallbackPort: FALLBACK_PORT } },
+    listen: { ...written.listen, https: httpsIsWritten ? https : [{ ...https[0], fallbackPort: FALLBACK_PORT }] },
     names: unique(written.names),
     certs: settleCerts(written.certs, cwd),
     storage: { root: resolve(cwd, written.storage.root) },

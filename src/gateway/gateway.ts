@@ -1,7 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { createServer as createTlsServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
-import type { Config } from '../config/config.ts';
+import type { AtLeastOne, Config } from '../config/config.ts';
 import { publish } from '../events.ts';
 import { routeTable } from './door.ts';
 import { HARDENING, Listener } from './listener.ts';
@@ -14,23 +14,23 @@ const { createServer } = process.getBuiltinModule('node:http');
 export interface GatewayOptions
   extends Pick<ServeOptions, 'endpoints' | 'identify' | 'rootCertificates' | 'via'>,
     Omit<PassThroughOptions, 'via'> {
-  readonly config: Pick<Config, 'listen' | 'names' | 'mirror' | 'hosted' | 'upstreams'>;
+  readonly config: Pick<Config, 'listen' | 'metrics' | 'names' | 'mirror' | 'hosted' | 'upstreams'>;
   readonly tls: ServerOptions;
-  /** Serves the address `listen.admin`; without it that address is not bound. */
+  /** Serves the addresses `listen.admin`, and `/metrics` on the plain ones if public; without it they are not bound. */
   readonly admin?: RequestListener;
 }
 
-/** The addresses that were bound. */
+/** The addresses that were bound, in the order of the configuration. */
 export interface GatewayAddresses {
-  readonly https: AddressInfo;
-  readonly http: AddressInfo;
-  readonly admin?: AddressInfo;
+  readonly https: AtLeastOne<AddressInfo>;
+  readonly http: AtLeastOne<AddressInfo>;
+  readonly admin?: AtLeastOne<AddressInfo>;
 }
 
 /** The doors of the house. */
 export interface Gateway {
   /** To renew the certificate for our own names. */
-  readonly tlsServer: Server;
+  readonly tlsServers: AtLeastOne<Server>;
   /** Binds every address or none. */
   listen(): Promise<GatewayAddresses>;
   /** Stops accepting, finishes what runs for at most `drain` milliseconds, then cuts what is left. */
@@ -44,37 +44,52 @@ export function createGateway(options: GatewayOptions): Gateway {
     table: routeTable(config),
     passThrough: createPassThrough(options),
   });
-  const tlsServer = createTlsServer({ ALPNProtocols: ['http/1.1'], ...options.tls, ...HARDENING });
-  tlsServer.on('tlsClientError', ({ message }, { remoteAddress = '' }) => {
-    publish('notice', {
-      level: 'debug',
-      message: `TLS handshake failed: ${message}`,
-      fields: { client: remoteAddress },
-    });
-  });
-  const doors = {
-    https: new Listener(tlsServer, (request, response) => serve('https', request, response)),
-    http: new Listener(createServer(HARDENING), (request, response) => serve('http', request, response)),
-    ...(admin !== undefined && { admin: new Listener(createServer(HARDENING), admin) }),
+  const secure: RequestListener = (request, response) => serve('https', request, response);
+  const plain: RequestListener = (request, response) => {
+    const isMetrics = config.metrics === 'public' && request.url?.split('?', 1)[0] === '/metrics';
+    if (isMetrics && admin !== undefined) admin(request, response);
+    else serve('http', request, response);
   };
+  const { listen } = config;
+  const https = each(listen.https, (address) => new Listener(address, createSecureServer(options.tls), secure));
+  const http = each(listen.http, (address) => new Listener(address, createServer(HARDENING), plain));
+  const monitoring = admin && each(listen.admin, (address) => new Listener(address, createServer(HARDENING), admin));
   const close = async (drain: number): Promise<void> => {
-    await Promise.all(Object.values(doors).map((door) => door.close(drain)));
+    await Promise.all([...https, ...http, ...(monitoring ?? [])].map((listener) => listener.close(drain)));
   };
-  const listen = async (): Promise<GatewayAddresses> => ({
-    https: await doors.https.listen(config.listen.https),
-    http: await doors.http.listen(config.listen.http),
-    ...(doors.admin !== undefined && { admin: await doors.admin.listen(config.listen.admin) }),
-  });
   return {
-    tlsServer,
+    tlsServers: each(https, ({ server }) => server),
     close,
     async listen() {
       try {
-        return await listen();
+        const addresses = { https: await bind(https), http: await bind(http) };
+        return monitoring === undefined ? addresses : { ...addresses, admin: await bind(monitoring) };
       } catch (error) {
         await close(0);
         throw error;
       }
     },
   };
+}
+
+function createSecureServer(options: ServerOptions): Server {
+  const server = createTlsServer({ ALPNProtocols: ['http/1.1'], ...options, ...HARDENING });
+  server.on('tlsClientError', ({ message }, { remoteAddress = '' }) => {
+    publish('notice', {
+      level: 'debug',
+      message: `TLS handshake failed: ${message}`,
+      fields: { client: remoteAddress },
+    });
+  });
+  return server;
+}
+
+async function bind([first, ...others]: AtLeastOne<Listener>): Promise<AtLeastOne<AddressInfo>> {
+  const bound: [AddressInfo, ...AddressInfo[]] = [await first.listen()];
+  for (const listener of others) bound.push(await listener.listen());
+  return bound;
+}
+
+function each<One, Other>([first, ...others]: AtLeastOne<One>, make: (one: One) => Other): AtLeastOne<Other> {
+  return [make(first), ...others.map(make)];
 }

@@ -1,5 +1,6 @@
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
+import { admission } from '../config/admission.ts';
 import type { ListenAddress } from '../config/config.ts';
 import { publish } from '../events.ts';
 
@@ -17,19 +18,23 @@ export const HARDENING = {
 /** A connection on which nothing moves in either direction for so long is cut. */
 const SILENCE = 300_000;
 
-/** One listening socket with its connections and the answers that are being written on them. */
+/** One address with its connections and the answers that are being written on them. */
 export class Listener<Any extends Server = Server> {
   readonly server: Any;
+  readonly #address: ListenAddress;
   readonly #sockets = new Set<Socket>();
   readonly #running = new Set<ServerResponse>();
   #closing = false;
   #idle: () => void = () => undefined;
 
   /** `server` must have been made with {@link HARDENING}. */
-  constructor(server: Any, listener: RequestListener) {
+  constructor(address: ListenAddress, server: Any, listener: RequestListener) {
+    this.#address = address;
     this.server = server;
     server.timeout = SILENCE;
+    const admits = admission(address.allow);
     server.on('connection', (socket: Socket) => {
+      if (!admits(socket.remoteAddress)) return refuse(socket);
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
     });
@@ -42,18 +47,22 @@ export class Listener<Any extends Server = Server> {
   }
 
   /** Binds, on IPv4 alone where the machine has no IPv6, and to the fallback port where the port cannot be had. */
-  async listen({ host, port, fallbackPort }: ListenAddress): Promise<AddressInfo> {
+  listen(): Promise<AddressInfo> {
+    return this.#listenAt(this.#address);
+  }
+
+  async #listenAt({ host, port, fallbackPort }: ListenAddress): Promise<AddressInfo> {
     try {
       return await this.#bind(host, port);
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (host === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) {
         const address = { host: '0.0.0.0', port };
-        return this.listen(fallbackPort === undefined ? address : { ...address, fallbackPort });
+        return this.#listenAt(fallbackPort === undefined ? address : { ...address, fallbackPort });
       }
       if (fallbackPort === undefined || (code !== 'EACCES' && code !== 'EADDRINUSE')) throw error;
       publish('notice', { level: 'warn', message: `port ${port} cannot be bound (${code}), using ${fallbackPort}` });
-      return this.listen({ host, port: fallbackPort });
+      return this.#listenAt({ host, port: fallbackPort });
     }
   }
 
@@ -99,4 +108,11 @@ export class Listener<Any extends Server = Server> {
       });
     });
   }
+}
+
+/** Before a byte was read or sent, so before TLS as well. */
+function refuse(socket: Socket): void {
+  const message = 'a connection was refused: its address is in no network of allow';
+  publish('notice', { level: 'debug', message, fields: { client: socket.remoteAddress ?? '' } });
+  socket.destroy();
 }

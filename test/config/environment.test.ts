@@ -59,7 +59,7 @@ test('a variable wins over the file, and the file over the defaults', async (t) 
 
 test('scalars, lists, maps, durations and null are read from variables', async (t) => {
   const config = await load({
-    LAYOVER_LISTEN_HTTPS: '[::1]:444',
+    LAYOVER_LISTEN_HTTPS: '[::1]:444,192.0.2.1:443',
     LAYOVER_NAMES: 'a.lan, 192.0.2.1,',
     LAYOVER_STORAGE_ROOT: './elsewhere',
     LAYOVER_DNS_SERVERS: '9.9.9.9,[2620:fe::fe]:53',
@@ -68,7 +68,10 @@ test('scalars, lists, maps, durations and null are read from variables', async (
     LAYOVER_MIRROR_DEFAULT: 'null',
     LAYOVER_LOG_ACCESS_FILE: '-',
   });
-  t.deepEqual(config.listen.https, { host: '::1', port: 444 });
+  t.deepEqual(config.listen.https, [
+    { host: '::1', port: 444 },
+    { host: '192.0.2.1', port: 443 },
+  ]);
   t.deepEqual(config.names, ['a.lan', '192.0.2.1']);
   t.is(config.storage.root, join(cwd, 'elsewhere'));
   t.deepEqual(config.dns.servers, ['9.9.9.9', '[2620:fe::fe]:53']);

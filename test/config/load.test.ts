@@ -53,9 +53,9 @@ function upstream(config: Config, name: string) {
 test('without a file the embedded defaults hold', async (t) => {
   const config = await loadConfig({ env: {}, cwd });
   t.deepEqual(config.listen, {
-    https: { host: '::', port: 443, fallbackPort: 8443 },
-    http: { host: '::', port: 5000 },
-    admin: { host: '127.0.0.1', port: 9464 },
+    https: [{ host: '::', port: 443, fallbackPort: 8443 }],
+    http: [{ host: '::', port: 5000 }],
+    admin: [{ host: '127.0.0.1', port: 9464 }],
   });
   t.deepEqual(config.names, ['gateway.lan']);
   t.deepEqual(config.certs, { dir: join(cwd, 'certs'), permit: PUBLIC_REGISTRIES });
@@ -88,8 +88,8 @@ test('the shipped file shows every key at its default', async (t) => {
   const text = await uncommented();
   const { listen, ...rest } = await load(text);
   const { listen: defaultListen, ...defaultRest } = await loadConfig({ env: {}, cwd });
-  const { fallbackPort, ...https } = defaultListen.https;
-  t.deepEqual({ ...listen }, { ...defaultListen, https });
+  const { fallbackPort, ...https } = defaultListen.https[0];
+  t.deepEqual({ ...listen }, { ...defaultListen, https: [https] });
   t.is(fallbackPort, 8443);
   t.deepEqual(rest, defaultRest);
   const written = JSON.stringify(parse(text), (_key, value) => (value === null ? undefined : value));
@@ -139,7 +139,7 @@ test('null removes an upstream, and the default mirror with it', async (t) => {
 
 test('a key with nothing behind it stands at its default', async (t) => {
   const config = await load('listen:\n  https:\nupstreams:\n  quay.io:\n  registry.example.com:\n');
-  t.is(config.listen.https.fallbackPort, 8443);
+  t.is(config.listen.https[0].fallbackPort, 8443);
   t.deepEqual(upstream(config, 'quay.io').hosts, ['quay.io']);
   t.deepEqual(upstream(config, 'registry.example.com').urls, ['https://registry.example.com/']);
 });
@@ -188,9 +188,9 @@ test('addresses, durations and pins are read in each of their forms', async (t) 
       'log: { access: { file: "-" } }\nupstreams: { ghcr.io: { tags: { ttl: 1h30m, staleOnError: 500ms } } }',
   );
   t.deepEqual(config.listen, {
-    https: { host: '::', port: 0 },
-    http: { host: 'localhost', port: 1 },
-    admin: { host: '::1', port: 65535 },
+    https: [{ host: '::', port: 0 }],
+    http: [{ host: 'localhost', port: 1 }],
+    admin: [{ host: '::1', port: 65535 }],
   });
   t.is(config.grants.offline, 0);
   t.deepEqual(config.dns.servers, ['9.9.9.9', '[::1]:53', '2620:fe::fe']);
@@ -217,6 +217,18 @@ test('sizes are read in each of their forms, and an alias as it stands', async (
     await t.throwsAsync(load(`log: { access: { keep: ${wrong} } }`), { message: /a whole number from 0/ }, wrong);
   t.is((await load('upstreams: { docker.io: { alias: hub } }')).upstreams['docker.io']?.alias, 'hub');
   await t.throwsAsync(load('upstreams: { docker.io: { alias: "a b" } }'), { message: /a word of letters/ });
+});
+
+test('a listener takes one address or a list, each as text or with the networks that it lets in', async (t) => {
+  const { listen } = await load(
+    'listen:\n  https: [":443", { address: "192.0.2.1:8443", allow: [192.0.2.0/24, "2001:DB8::/32", 10.0.0.7] }]\n' +
+      '  http: { address: ":5000", allow: ["::1"] }\n',
+  );
+  t.deepEqual(listen.https, [
+    { host: '::', port: 443 },
+    { host: '192.0.2.1', port: 8443, allow: ['192.0.2.0/24', '2001:db8::/32', '10.0.0.7/32'] },
+  ]);
+  t.deepEqual(listen.http, [{ host: '::', port: 5000, allow: ['::1/128'] }]);
 });
 
 test('a configuration cannot be changed, and its maps hold nothing but their keys', async (t) => {

@@ -34,6 +34,7 @@ const UPSTREAM_KEYS = 'one of hosts, authHosts, alias, urls, ca, credentials, to
 const PRESETS =
   'one of docker.io, ghcr.io, quay.io, lscr.io, registry.k8s.io, gcr.io, mcr.microsoft.com, public.ecr.aws';
 const ADDRESS = 'an address such as "[::]:443", 0.0.0.0:443 or :5000';
+const NETWORK = 'a network such as 192.0.2.0/24 or 2001:db8::/32';
 const DURATION = 'a duration such as 24h, 0s, 30d or 1h30m';
 const URL_ = 'an http or https URL without credentials, query and /v2';
 const PATTERN = 'a repository pattern such as team/** or team/app-*';
@@ -54,7 +55,8 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
   [
     'an IPv6 address without quotes',
     'listen:\n  https: [::]:443\n',
-    `2:10 listen.https: expected ${ADDRESS}, got a list`,
+    `2:11 listen.https[0].address: expected ${ADDRESS}, got nothing`,
+    '2:11 listen.https[0].:: expected one of address, allow, got ":"',
     '2:14 (syntax): expected YAML, got an error: Unexpected scalar at node end',
   ],
   [
@@ -62,7 +64,7 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     'listen:\n  htps: ":443"\n  zebra: 1\nupstream: {}\n',
     '2:3 listen.htps: expected one of https, http, admin, got "htps" (did you mean https?)',
     '3:3 listen.zebra: expected one of https, http, admin, got "zebra"',
-    '4:1 upstream: expected one of listen, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "upstream" (did you mean upstreams?)',
+    '4:1 upstream: expected one of listen, metrics, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "upstream" (did you mean upstreams?)',
   ],
   [
     'a prototype as a key',
@@ -96,6 +98,29 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     `1:18 listen.https: expected ${ADDRESS}, got "443"`,
     `1:31 listen.http: expected ${ADDRESS}, got "[::]:70000"`,
     `1:52 listen.admin: expected ${ADDRESS}, got "a b:1"`,
+  ],
+  [
+    'addresses and networks that are none, in each of their forms',
+    'listen:\n  https: [":443", x, { address: y }]\n  http: { address: ":5000", alow: [10.0.0.0/8] }\n  admin: { address: ":9464", allow: [10.0.0.0/33, lan, "::1/129"] }\n',
+    `2:19 listen.https[1]: expected ${ADDRESS}, got "x"`,
+    `2:33 listen.https[2].address: expected ${ADDRESS}, got "y"`,
+    '3:29 listen.http.alow: expected one of address, allow, got "alow" (did you mean allow?)',
+    `4:38 listen.admin.allow[0]: expected ${NETWORK}, got "10.0.0.0/33"`,
+    `4:51 listen.admin.allow[1]: expected ${NETWORK}, got "lan"`,
+    `4:56 listen.admin.allow[2]: expected ${NETWORK}, got "::1/129"`,
+  ],
+  [
+    'listeners without an address or a network',
+    'listen: { https: [], http: { address: ":1", allow: [] }, admin: 5 }',
+    '1:18 listen.https: expected at least one address, got a list',
+    '1:52 listen.http.allow: expected at least one network, got a list',
+    `1:65 listen.admin: expected ${ADDRESS}, got 5`,
+  ],
+  [
+    'two listeners of one door on one port',
+    'listen:\n  http: [":81", "10.0.0.1:81"]\n  admin: { address: ":81", allow: [10.0.0.0/8] }\n',
+    '2:17 listen.http[1]: expected another address than listen.http[0], got "10.0.0.1:81"',
+    '3:21 listen.admin.address: expected another address than listen.http[0], got ":81"',
   ],
   [
     'durations that are none',
@@ -231,7 +256,7 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '2:9 names[0]: expected a name of our own, got "docker.io", which upstream docker.io presents',
     '2:20 names[1]: expected a host name or an IP address, got 5',
     `3:17 listen.http: expected ${ADDRESS}, got "x"`,
-    '4:1 foo: expected one of listen, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "foo"',
+    '4:1 foo: expected one of listen, metrics, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "foo"',
   ],
 ];
 

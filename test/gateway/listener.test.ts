@@ -1,3 +1,4 @@
+import type { RequestListener } from 'node:http';
 import { createServer } from 'node:net';
 import { setTimeout as delay } from 'node:timers/promises';
 import test from 'ava';
@@ -22,7 +23,8 @@ const address = { host: '127.0.0.1', port: 0 };
 
 function config(listen: Partial<GatewayOptions['config']['listen']>): GatewayOptions['config'] {
   return {
-    listen: { https: address, http: address, admin: address, ...listen },
+    listen: { https: [address], http: [address], admin: [address], ...listen },
+    metrics: 'admin',
     names: ['gateway.lan'],
     mirror: {},
     hosted: { repositories: [] },
@@ -31,7 +33,7 @@ function config(listen: Partial<GatewayOptions['config']['listen']>): GatewayOpt
 }
 
 test('port 0 picks a port, and all addresses of the machine includes IPv4', async (t) => {
-  const running = await start(t, { config: config({ http: { host: '::', port: 0 } }) });
+  const running = await start(t, { config: config({ http: [{ host: '::', port: 0 }] }) });
   t.true(running.http.port > 0);
   t.true(running.https.port > 0);
   t.is((await askPlain(running)).status, 200);
@@ -45,10 +47,10 @@ test('a port that cannot be had is replaced by the fallback, or fails when there
   const notices: string[] = [];
   t.teardown(subscribe('notice', ({ message }) => notices.push(message)));
 
-  const running = await start(t, { config: config({ http: { host: '127.0.0.1', port, fallbackPort: 0 } }) });
+  const running = await start(t, { config: config({ http: [{ host: '127.0.0.1', port, fallbackPort: 0 }] }) });
   t.not(running.http.port, port);
   t.true(notices.some((message) => message.includes(`port ${port} cannot be bound (EADDRINUSE)`)));
-  await t.throwsAsync(start(t, { config: config({ http: { host: '127.0.0.1', port } }) }), { code: 'EADDRINUSE' });
+  await t.throwsAsync(start(t, { config: config({ http: [{ host: '127.0.0.1', port }] }) }), { code: 'EADDRINUSE' });
 });
 
 test('the admin address is served when there is something to serve', async (t) => {
@@ -80,7 +82,7 @@ test('a failed handshake is a notice, not the end', async (t) => {
 test('the certificate for our own names can be replaced while running', async (t) => {
   const running = await start(t);
   const { cert, key } = authority.issue(['registry.example']);
-  running.gateway.tlsServer.setSecureContext({ cert, key });
+  running.gateway.tlsServers[0].setSecureContext({ cert, key });
   t.is((await ask(running)).status, 200);
 });
 
@@ -144,7 +146,67 @@ test('closing cuts what is still running when its time is up', async (t) => {
 
 test('connections stay open between requests for as long as clients keep theirs', async (t) => {
   const { gateway } = await start(t);
-  t.true(gateway.tlsServer.keepAliveTimeout >= 120_000);
-  t.is(gateway.tlsServer.headersTimeout, 15_000);
-  t.is(gateway.tlsServer.requestTimeout, 0);
+  t.true(gateway.tlsServers[0].keepAliveTimeout >= 120_000);
+  t.is(gateway.tlsServers[0].headersTimeout, 15_000);
+  t.is(gateway.tlsServers[0].requestTimeout, 0);
+});
+
+test('a door may have several addresses, and closes all of them', async (t) => {
+  const running = await start(t, { config: config({ https: [address, address], http: [address, address] }) });
+  const { https, http } = running.bound;
+  t.is(new Set([...https, ...http].map(({ port }) => port)).size, 4);
+  for (const at of https) t.is((await ask({ ...running, https: at })).status, 200);
+  for (const at of http) t.is((await askPlain({ ...running, http: at })).status, 200);
+  await running.gateway.close(0);
+  for (const at of http) await t.throwsAsync(askPlain({ ...running, http: at }), { code: 'ECONNREFUSED' });
+});
+
+test('of several addresses none stays bound when one cannot be had', async (t) => {
+  const taken = createServer();
+  await new Promise<void>((resolve) => taken.listen({ ...address }, resolve));
+  t.teardown(() => taken.close());
+  const { port } = taken.address() as { port: number };
+  const free = await start(t);
+  await free.gateway.close(0);
+  const first = { host: '127.0.0.1', port: free.http.port };
+  await t.throwsAsync(start(t, { config: config({ http: [first, { host: '127.0.0.1', port }] }) }), {
+    code: 'EADDRINUSE',
+  });
+  await t.throwsAsync(askPlain(free), { code: 'ECONNREFUSED' });
+});
+
+test('a client from outside the allowed networks is cut off before a byte is sent, over TLS too', async (t) => {
+  const notices: unknown[] = [];
+  t.teardown(subscribe('notice', ({ message, fields }) => notices.push([message, fields])));
+  const foreign = { ...address, allow: ['192.0.2.0/24', '2001:db8::/32'] };
+  const running = await start(t, { config: config({ https: [foreign], http: [foreign] }) });
+  for (const over of ['tls', 'plain'] as const) {
+    const { received } = await raw(running, over, 'GET /v2/ HTTP/1.1\r\nHost: gateway.lan\r\n\r\n');
+    t.is(received, '');
+  }
+  const hello = dial({ ...running, http: running.https }, 'plain');
+  hello.write('not even TLS');
+  t.is((await readAll(hello)).received, '');
+  const refusal = 'a connection was refused: its address is in no network of allow';
+  t.deepEqual(
+    notices.find((notice) => Array.isArray(notice) && notice[0] === refusal),
+    [refusal, { client: '127.0.0.1' }],
+  );
+});
+
+test('a client from an allowed network is served, also when its IPv4 address comes mapped into IPv6', async (t) => {
+  const near = { host: '::', port: 0, allow: ['127.0.0.0/8'] };
+  const running = await start(t, { config: config({ https: [near], http: [near] }) });
+  t.is((await ask(running)).status, 200);
+  t.is((await askPlain(running)).status, 200);
+});
+
+test('metrics are answered on the plain listener when they are public, and there alone', async (t) => {
+  const admin: RequestListener = (request, response) => response.end(`admin ${request.url}`);
+  const open = await start(t, { admin, config: { ...config({}), metrics: 'public' } });
+  t.is((await askPlain(open, { path: '/metrics?x' })).body.toString(), 'admin /metrics?x');
+  t.not((await askPlain(open, { path: '/readyz' })).status, 200);
+  t.false((await ask(open, { path: '/metrics', host: 'gateway.lan' })).body.toString().startsWith('admin'));
+  const closed = await start(t, { admin });
+  t.is((await askPlain(closed, { path: '/metrics' })).status, 404);
 });

@@ -49,8 +49,9 @@ async function startWith(
 
 function startTo(t: ExecutionContext, url: string, some: Partial<GatewayOptions> = {}): Promise<Running> {
   const anyPort = { host: '127.0.0.1', port: 0 };
-  const config = {
-    listen: { https: anyPort, http: anyPort, admin: anyPort },
+  const config: GatewayOptions['config'] = {
+    listen: { https: [anyPort], http: [anyPort], admin: [anyPort] },
+    metrics: 'admin',
     names: [],
     mirror: {},
     hosted: { repositories: [] },

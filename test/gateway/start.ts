@@ -6,7 +6,7 @@ import type { ExecutionContext } from 'ava';
 import { ANONYMOUS } from '../../src/auth/principal.ts';
 import type { UpstreamConfig } from '../../src/config/config.ts';
 import { type RequestEvent, subscribe } from '../../src/events.ts';
-import { createGateway, type Gateway, type GatewayOptions } from '../../src/gateway/gateway.ts';
+import { createGateway, type Gateway, type GatewayAddresses, type GatewayOptions } from '../../src/gateway/gateway.ts';
 import type { ByteSource, Reply } from '../../src/registry/exchange.ts';
 import { createAuthority } from '../support/pki.ts';
 
@@ -26,6 +26,8 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
 
 export interface Running {
   readonly gateway: Gateway;
+  readonly bound: GatewayAddresses;
+  /** The first of each. */
   readonly https: AddressInfo;
   readonly http: AddressInfo;
   readonly admin?: AddressInfo;
@@ -38,7 +40,8 @@ export interface Running {
 export async function start(t: ExecutionContext, some: Partial<GatewayOptions> = {}): Promise<Running> {
   const gateway = createGateway({
     config: {
-      listen: { https: anyPort, http: anyPort, admin: anyPort },
+      listen: { https: [anyPort], http: [anyPort], admin: [anyPort] },
+      metrics: 'admin',
       names: ['gateway.lan', '127.0.0.1'],
       mirror: { default: 'registry.example' },
       hosted: { repositories: ['team/**'] },
@@ -58,7 +61,9 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
   const agent = `test/${Math.random()}`;
   t.teardown(subscribe('request', (event) => event.userAgent === agent && events.push(event)));
   t.teardown(() => gateway.close(0));
-  return { gateway, ...(await gateway.listen()), events, agent };
+  const bound = await gateway.listen();
+  const { https, http, admin } = bound;
+  return { gateway, bound, https: https[0], http: http[0], ...(admin && { admin: admin[0] }), events, agent };
 }
 
 export function text(content: string): Reply {

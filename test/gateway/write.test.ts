@@ -237,7 +237,7 @@ test('a client that takes nothing for too long is cut off, however much is left'
   };
   const reply: Reply = { status: 200, headers: {}, body: { ...endless, source }, outcome: HIT };
   const running = await start(t, { endpoints: async () => reply });
-  running.gateway.tlsServer.timeout = 700;
+  running.gateway.tlsServers[0].timeout = 700;
   const socket = dial(running, 'tls');
   socket.on('error', () => undefined);
   t.teardown(() => socket.destroy());

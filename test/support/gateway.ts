@@ -66,7 +66,7 @@ export class TestGateway implements AsyncDisposable {
   async up(): Promise<void> {
     const config = await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir });
     this.#layover = await startLayover(config, {}, { now: this.#now, silent: !LOUD });
-    const { port } = this.#layover.addresses.https;
+    const { port } = this.#layover.addresses.https[0];
     const hosts = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
     const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, { address: '127.0.0.1', port }]));
     this.#client = new Client({ ca: this.#layover.root.certificatePem, connectTo, keepAlive: true });
@@ -90,15 +90,15 @@ export class TestGateway implements AsyncDisposable {
 
   /** Origin of the plain listener: mirror and path doors. */
   get own(): string {
-    return `http://127.0.0.1:${this.#layover?.addresses.http.port}`;
+    return `http://127.0.0.1:${this.#layover?.addresses.http[0].port}`;
   }
 
   get admin(): string {
-    return `http://127.0.0.1:${this.#layover?.addresses.admin?.port}`;
+    return `http://127.0.0.1:${this.#layover?.addresses.admin?.[0].port}`;
   }
 
   get tlsPort(): number {
-    return this.#layover?.addresses.https.port ?? 0;
+    return this.#layover?.addresses.https[0].port ?? 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
