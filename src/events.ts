@@ -83,7 +83,7 @@ export interface FillEvent {
 export interface CertificatesEvent {
   /** When each ends, milliseconds since 1970: the serving root, the next one, and the certificate brought along. */
   readonly ends: Readonly<Partial<Record<'root' | 'next' | 'own', number>>>;
-  /** Presented hosts that no certificate can be shown for. */
+  /** Presented hosts and own names that no certificate covers. */
   readonly uncovered: readonly string[];
 }
 

@@ -185,7 +185,7 @@ function certificates(registry: Registry): Listener<'certificates'> {
   });
   const uncovered = new Gauge({
     name: 'layover_hosts_uncovered',
-    help: 'Presented hosts that no certificate can be shown for.',
+    help: 'Presented hosts and own names that no certificate covers.',
     registers,
   });
   return (event) => {
