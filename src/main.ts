@@ -15,6 +15,7 @@ import { Membership } from './cache/membership.ts';
 import { SmallObjects } from './cache/small-objects.ts';
 import type { Config, UpstreamConfig } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
+import { rootOptions } from './config/root-options.ts';
 import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
 import { matchesPattern } from './oci/name.ts';
 import { createEndpoints } from './registry/endpoints.ts';
@@ -25,7 +26,7 @@ import { type Layout, openLayout } from './store/layout.ts';
 import { Spool } from './store/spool.ts';
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { Identity } from './tls/identity.ts';
-import { openRoot, type Root, type RootOptions } from './tls/root.ts';
+import { openRoot, type Root } from './tls/root.ts';
 import { keepFresh, tlsOptions } from './tls/server-options.ts';
 import { toClientError } from './upstream/failure.ts';
 import { createNetwork, type Network } from './upstream/network.ts';
@@ -58,7 +59,7 @@ export async function startLayover(
   { now = Date.now, silent = false }: StartOptions = {},
 ): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
-  const root = await openConfiguredRoot(config);
+  const root = await openRoot(rootOptions(config));
   const telemetry = startTelemetry({
     level: silent ? 'silent' : config.log.level,
     access: { ...config.log.access, aliases: aliasesOf(config) },
@@ -99,19 +100,6 @@ export async function startLayover(
 
 function aliasesOf({ upstreams }: Config): Map<string, string> {
   return new Map(Object.values(upstreams).map(({ name, alias }) => [name, alias ?? name]));
-}
-
-/** Opens the root CA, or makes one. */
-export function openConfiguredRoot(config: Config): Promise<Root> {
-  return openRoot(rootOptions(config));
-}
-
-/** A root that is made vouches for everything configured and for the published registries. */
-export function rootOptions({ certs, names, upstreams }: Config): RootOptions {
-  const isAddress = (name: string): boolean => /^[\d.]+$|:/.test(name);
-  const hosts = Object.values(upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
-  const dns = [...certs.permit, ...hosts, ...names.filter((name) => !isAddress(name)), 'localhost'];
-  return { dir: certs.dir, permittedDns: [...new Set(dns)], permittedIps: names.filter(isAddress) };
 }
 
 function openIdentity(config: Config, now: () => number): Promise<Identity> {

@@ -3,9 +3,9 @@ import { existsSync } from 'node:fs';
 import { rename, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
-import { openConfiguredRoot, rootOptions } from '../main.ts';
+import { rootOptions } from '../config/root-options.ts';
 import { rootCertificates } from '../tls/identity.ts';
-import { activateNextRoot, makeNextRoot, type Root, readRoot } from '../tls/root.ts';
+import { activateNextRoot, makeNextRoot, openRoot, type Root, readRoot } from '../tls/root.ts';
 import { type Installable, installCommands } from './install.ts';
 
 export interface CaOptions {
@@ -78,7 +78,7 @@ next: let all clients trust both (layover ca export), then
 `;
   }
   if (!(await activateNextRoot(dir))) throw new Error('there is no next root; make it first: layover ca renew');
-  const root = await openConfiguredRoot(config);
+  const root = await openRoot(rootOptions(config));
   return `this root serves now; running gateways take it within seconds
 
   file     ${join(dir, 'ca.crt')}
@@ -100,7 +100,7 @@ export async function installRoots(config: Config, options: CaOptions): Promise<
 }
 
 async function openRoots(config: Config): Promise<Roots> {
-  const [root, next] = [await openConfiguredRoot(config), await readRoot(config.certs.dir, 'next')];
+  const [root, next] = [await openRoot(rootOptions(config)), await readRoot(config.certs.dir, 'next')];
   return { root, ...(next && { next }) };
 }
 

@@ -1,4 +1,4 @@
-import { randomUUID } from 'node:crypto';
+import { createPrivateKey, randomUUID, X509Certificate } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
@@ -16,9 +16,6 @@ export interface RootFiles {
   readonly key: string;
   readonly certificate: string;
 }
-
-/** Whether a private key is the one of a certificate; both PEM, either may be broken. */
-export type Fits = (key: string, certificate: string) => boolean;
 
 /** Makes what is missing of the pair. */
 export async function keepRootFiles(
@@ -45,7 +42,7 @@ export async function keepRootFiles(
  * Reads a pair; `undefined` when its certificate is not there. While the serving root is switched, its key may still
  * have the name of the next one, or a certificate read just before may have a previous one; this order misses neither.
  */
-export async function readRootFiles(directory: string, name: RootName, fits: Fits): Promise<RootFiles | undefined> {
+export async function readRootFiles(directory: string, name: RootName): Promise<RootFiles | undefined> {
   const { keyFile, certificateFile } = pathsOf(directory, name);
   const certificate = await readIfThere(certificateFile);
   if (certificate === undefined) return undefined;
@@ -59,7 +56,7 @@ export async function readRootFiles(directory: string, name: RootName, fits: Fit
     return { keyFile: file, certificateFile, key, certificate };
   }
   // Roots were switched between the two looks.
-  if ((await readIfThere(certificateFile)) !== certificate) return readRootFiles(directory, name, fits);
+  if ((await readIfThere(certificateFile)) !== certificate) return readRootFiles(directory, name);
   return { keyFile, certificateFile, key: await readFile(keyFile, 'utf8'), certificate };
 }
 
@@ -67,8 +64,8 @@ export async function readRootFiles(directory: string, name: RootName, fits: Fit
  * Lets the next root serve, and keeps the one before it as `previous`. The certificate's rename is the switch: a
  * process that dies on either side of it leaves one whole root serving. `false` when there is no next root.
  */
-export async function switchRoot(directory: string, fits: Fits): Promise<boolean> {
-  if (await finishSwitch(directory, fits)) return true;
+export async function switchRoot(directory: string): Promise<boolean> {
+  if (await finishSwitch(directory)) return true;
   const [serving, next, previous] = (['ca', 'next', 'previous'] as const).map((name) => pathsOf(directory, name));
   if (!serving || !next || !previous || !(await exists(next.certificateFile))) return false;
   for (const file of ['keyFile', 'certificateFile'] as const) {
@@ -78,11 +75,11 @@ export async function switchRoot(directory: string, fits: Fits): Promise<boolean
   await syncDirectory(directory);
   await rename(next.certificateFile, serving.certificateFile);
   await syncDirectory(directory);
-  return finishSwitch(directory, fits);
+  return finishSwitch(directory);
 }
 
 /** Gives the key of a root that already serves its name; `false` when it has it. */
-export async function finishSwitch(directory: string, fits: Fits): Promise<boolean> {
+export async function finishSwitch(directory: string): Promise<boolean> {
   const [serving, next] = [pathsOf(directory, 'ca'), pathsOf(directory, 'next')];
   if (await exists(next.certificateFile)) return false;
   const [key, certificate] = [await readIfThere(next.keyFile), await readIfThere(serving.certificateFile)];
@@ -90,6 +87,15 @@ export async function finishSwitch(directory: string, fits: Fits): Promise<boole
   await ifThere(rename(next.keyFile, serving.keyFile));
   await syncDirectory(directory);
   return true;
+}
+
+/** Whether a private key is the one of a certificate; both PEM, either may be broken. */
+function fits(key: string, certificate: string): boolean {
+  try {
+    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
+  } catch {
+    return false;
+  }
 }
 
 function pathsOf(directory: string, name: RootName): { readonly keyFile: string; readonly certificateFile: string } {

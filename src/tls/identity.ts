@@ -29,17 +29,13 @@ function uncovered({ root, brought }: Certificates, hosts: Iterable<string>): re
 }
 
 /** A sentence for everything about the certificates that an operator has to do something about. */
-export function certificateWarnings(
-  certificates: Certificates,
-  hosts: Iterable<string>,
-  now: number,
-): readonly string[] {
-  const { root, next, brought } = certificates;
+export function certificateWarnings(shown: Certificates, hosts: Iterable<string>, now: number): readonly string[] {
+  const { root, next, brought } = shown;
   const nears = (end: Date, time: number): boolean => end.getTime() - now < time;
   const on = (end: Date): string => end.toISOString().slice(0, 10);
   const step = next === undefined ? 'make the next one (ca renew)' : 'switch to the next one (ca renew --activate)';
   return [
-    ...uncovered(certificates, hosts).map(
+    ...uncovered(shown, hosts).map(
       (host) => `no certificate covers ${host}, so clients cannot reach it here: make a root that does (ca renew)`,
     ),
     // Machines without a clock of their own start before they have asked for the time, and are right soon after.
@@ -67,12 +63,14 @@ export interface IdentityOptions extends Omit<LeavesOptions, 'presented'> {
 export class Identity implements Leaves, Disposable {
   readonly #options: IdentityOptions;
   readonly #timer: NodeJS.Timeout;
+  readonly #hosts: readonly string[];
   readonly #announced = new Set<string>();
   #certificates: Certificates;
   #leaves: Leaves;
 
   private constructor(options: IdentityOptions, certificates: Certificates) {
     this.#options = options;
+    this.#hosts = [...options.presented, ...options.own];
     this.#certificates = certificates;
     this.#leaves = this.#leavesOf(certificates.root);
     this.#timer = setInterval(() => void this.look(), options.period ?? 2_000).unref();
@@ -132,10 +130,6 @@ export class Identity implements Leaves, Disposable {
 
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
-  }
-
-  get #hosts(): readonly string[] {
-    return [...this.#options.presented, ...this.#options.own];
   }
 
   #leavesOf(root: Root): Leaves {

@@ -35,33 +35,33 @@ export interface RootOptions {
  * Loads the root CA from `ca.crt` and `ca.key`, making what is missing; a removed `ca.crt` is made anew for its key.
  * Throws an error that says what to do when the pair is unusable or others could read the key.
  */
-export async function openRoot(options: RootOptions): Promise<Root> {
-  await finishSwitch(options.dir, fits);
-  await makeRoot('ca', options);
-  const root = await readRoot(options.dir, 'ca');
-  if (root === undefined) throw new Error(`ca.crt vanished from ${options.dir}`);
+export async function openRoot(options: RootOptions, name: 'ca' | 'next' = 'ca'): Promise<Root> {
+  const permitted = { dns: options.permittedDns, ips: options.permittedIps };
+  await finishSwitch(options.dir);
+  await keepRootFiles(options.dir, name, {
+    key: makeKey,
+    certificate: (key, keyFile) => makeCertificate(readKey(key, keyFile), permitted),
+  });
+  const root = await readRoot(options.dir, name);
+  if (root === undefined) throw new Error(`${name}.crt vanished from ${options.dir}`);
   return root;
 }
 
 /** Makes the root that is to serve next, with a key of its own, unless there is one. Nothing serves from it yet. */
-export async function makeNextRoot(options: RootOptions): Promise<Root> {
-  await finishSwitch(options.dir, fits);
-  await makeRoot('next', options);
-  const root = await readRoot(options.dir, 'next');
-  if (root === undefined) throw new Error('the next root was switched on meanwhile');
-  return root;
+export function makeNextRoot(options: RootOptions): Promise<Root> {
+  return openRoot(options, 'next');
 }
 
 /** Lets the next root serve instead; running gateways see it. `false` when there is none. */
 export async function activateNextRoot(dir: string): Promise<boolean> {
   // A next root that nobody could use must not replace one that works.
   await readRoot(dir, 'next');
-  return switchRoot(dir, fits);
+  return switchRoot(dir);
 }
 
 /** The serving root or the next one, if it is there; makes nothing. Throws as {@link openRoot} does. */
 export async function readRoot(dir: string, name: 'ca' | 'next'): Promise<Root | undefined> {
-  const files = await readRootFiles(dir, name, fits);
+  const files = await readRootFiles(dir, name);
   if (files === undefined) return undefined;
   const key = readKey(files.key, files.keyFile);
   const certificate = readCertificate(files, key);
@@ -75,22 +75,6 @@ export async function readRoot(dir: string, name: 'ca' | 'next'): Promise<Root |
     covers: (hostOrIp) => isPermitted(constraints, hostOrIp),
     issueLeaf: (names, publicKey, now = Date.now()) => leafCertificate({ certificate, key }, names, publicKey, now),
   };
-}
-
-function makeRoot(name: 'ca' | 'next', options: RootOptions): Promise<void> {
-  const permitted = { dns: options.permittedDns, ips: options.permittedIps };
-  return keepRootFiles(options.dir, name, {
-    key: makeKey,
-    certificate: (key, keyFile) => makeCertificate(readKey(key, keyFile), permitted),
-  });
-}
-
-function fits(key: string, certificate: string): boolean {
-  try {
-    return new X509Certificate(certificate).checkPrivateKey(createPrivateKey(key));
-  } catch {
-    return false;
-  }
 }
 
 function makeKey(): string {
