@@ -1,6 +1,5 @@
 import { hkdfSync } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import { createAdmin } from './admin/admin.ts';
 import { Access } from './auth/access.ts';
@@ -15,6 +14,7 @@ import { Membership } from './cache/membership.ts';
 import { SmallObjects } from './cache/small-objects.ts';
 import type { Config, UpstreamConfig } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
+import { type Reload, reload } from './config/reload.ts';
 import { rootOptions } from './config/root-options.ts';
 import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
 import { matchesPattern } from './oci/name.ts';
@@ -41,6 +41,8 @@ export interface Layover {
   readonly root: Root;
   /** Opens the access log by its name again, after it was rotated. */
   reopenLogs(): void;
+  /** Lets what can change without a restart take effect. */
+  reload(next: Config): Reload;
   /** Stops accepting, finishes what runs for at most `drain` milliseconds, parks the fills. */
   close(drain: number): Promise<void>;
 }
@@ -74,7 +76,8 @@ export async function startLayover(
   });
   const authorities = await readAuthorities(config);
   const upstreams = await openUpstreams(config, authorities, network);
-  const rooms = furnish(config, layout, upstreams, now);
+  let current = config;
+  const rooms = furnish(() => current, layout, upstreams, now);
   const identity = await openIdentity(config, now);
   let isReady = false;
   const gateway = openGateway(config, { identity, network, authorities, telemetry, rooms, isReady: () => isReady });
@@ -91,7 +94,13 @@ export async function startLayover(
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
     void loadUndici();
-    return { addresses, root, reopenLogs: () => telemetry.reopen(), close };
+    const change = (next: Config): Reload => {
+      const outcome = reload(current, next);
+      current = outcome.config;
+      telemetry.setLevel(current.log.level);
+      return outcome;
+    };
+    return { addresses, root, reopenLogs: () => telemetry.reopen(), reload: change, close };
   } catch (error) {
     await close(0);
     throw error;
@@ -152,12 +161,14 @@ interface Rooms {
   readonly tokens: TokenRelay;
 }
 
-function furnish(config: Config, layout: Layout, upstreams: ReadonlyMap<string, Upstream>, now: () => number): Rooms {
+function furnish(config: () => Config, layout: Layout, upstreams: Map<string, Upstream>, now: () => number): Rooms {
   const upstream = (name: string): Upstream => known(upstreams.get(name), name);
-  const settings = (name: string): UpstreamConfig => known(config.upstreams[name], name);
+  const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
   const content = new Content(new FileBackend(layout.cache), { durable: false });
   const policy = {
-    offline: config.grants.offline,
+    get offline() {
+      return config().grants.offline;
+    },
     served: ({ upstream: name, name: repository }: { upstream: string; name: string }) =>
       settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
     hasCredentials: (name: string) => settings(name).credentials !== undefined,
@@ -225,9 +236,4 @@ function known<Value>(value: Value | undefined, name: string): Value {
 function isOwnAddress(address: string): boolean {
   if (address.startsWith('127.') || address === '::1' || address === '0.0.0.0' || address === '::') return true;
   return Object.values(networkInterfaces()).some((addresses) => addresses?.some((own) => own.address === address));
-}
-
-/** `host:port` as a URL spells it. */
-export function authority({ address, port }: AddressInfo): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

@@ -46,7 +46,7 @@ async function run(args: readonly string[]): Promise<number> {
       loadConfig({ env: process.env, cwd: process.cwd(), ...(values.config !== undefined && { file: values.config }) });
     switch (positionals.join(' ')) {
       case 'start':
-        return await start(await load(), values.json === true);
+        return await start(load, values.json === true);
       case 'check':
         return await check(load, values.json === true);
       case 'config schema':

@@ -2,7 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { publish } from '../events.ts';
-import { authority, type Layover, startLayover } from '../main.ts';
+import { type Layover, startLayover } from '../main.ts';
 
 /** Milliseconds that running answers get after a SIGTERM. */
 const DRAIN = 30_000;
@@ -11,14 +11,30 @@ const NOT_443 = `(clients ask for them on port 443 alone: forward it to the http
   sudo sysctl -w net.ipv4.ip_unprivileged_port_start=443)`;
 
 /** Runs the gateway until a signal ends it. */
-export async function start(config: Config, json: boolean): Promise<number> {
+export async function start(load: () => Promise<Config>, json: boolean): Promise<number> {
+  const config = await load();
   const layover = await startLayover(config, process.env);
   process.stdout.write(json ? `${JSON.stringify(describe(config, layover))}\n` : greeting(config, layover));
   process.on('SIGUSR2', () => layover.reopenLogs());
+  process.on('SIGHUP', () => void reload(layover, load));
   const signal = await ended();
   publish('notice', { level: 'info', message: `${signal}: finishing what runs, for at most ${DRAIN / 1000} s` });
   await layover.close(DRAIN);
   return 0;
+}
+
+/** Reads the configuration again; one with mistakes changes nothing. */
+async function reload(layover: Layover, load: () => Promise<Config>): Promise<void> {
+  try {
+    const { applied, pending } = layover.reload(await load());
+    const changed = applied.length === 0 ? 'nothing else than before' : applied.join(', ');
+    publish('notice', { level: 'info', message: `SIGHUP: the configuration was read again: ${changed}` });
+    if (pending.length === 0) return;
+    publish('notice', { level: 'warn', message: `changed, but in effect only after a restart: ${pending.join(', ')}` });
+  } catch (error) {
+    const message = 'SIGHUP: the configuration cannot be used, and the one before stays';
+    publish('notice', { level: 'error', message, error });
+  }
 }
 
 /** A second signal does not wait. */
@@ -64,4 +80,9 @@ how to, for each client: docs/clients.md
 
 function authorities(addresses: readonly AddressInfo[]): string {
   return addresses.map(authority).join(', ');
+}
+
+/** `host:port` as a URL spells it. */
+function authority({ address, port }: AddressInfo): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

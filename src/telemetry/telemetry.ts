@@ -19,6 +19,8 @@ export interface Telemetry extends AsyncDisposable {
   readonly contentType: string;
   /** Opens the access log by its name again, after it was rotated. */
   reopen(): void;
+  /** From which level on notices are written from now on; what is silent stays so. */
+  setLevel(level: NoticeEvent['level']): void;
   /** Stops listening; resolves when the access log is written. */
   close(): Promise<void>;
 }
@@ -26,7 +28,7 @@ export interface Telemetry extends AsyncDisposable {
 /** Turns events into an operator's log on standard error, an access log and metrics. Throws when a file cannot be opened. */
 export function startTelemetry({ level, access, upstreams, format }: TelemetryOptions): Telemetry {
   const accessLog = openAccessLog(access);
-  const closeLog = level === 'silent' ? undefined : openLog({ level, format });
+  let closeLog = level === 'silent' ? undefined : openLog({ level, format });
   const metrics = openMetrics(upstreams);
   const close = async (): Promise<void> => {
     metrics.close();
@@ -37,6 +39,11 @@ export function startTelemetry({ level, access, upstreams, format }: TelemetryOp
     metricsText: () => metrics.registry.metrics(),
     contentType: metrics.registry.contentType,
     reopen: () => accessLog.reopen(),
+    setLevel: (next) => {
+      if (closeLog === undefined) return;
+      closeLog();
+      closeLog = openLog({ level: next, format });
+    },
     close,
     [Symbol.asyncDispose]: close,
   };

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -134,4 +135,32 @@ test('an address that cannot be bound ends start with a readable error', async (
   const { code, err } = await place.run('start', '--config', 'gateway.yaml');
   t.is(code, 1);
   t.regex(err, /layover: listen EADDRNOTAVAIL/);
+});
+
+test('SIGHUP reads the configuration again, says what waits for a restart, and survives mistakes', async (t) => {
+  await using place = await Place.make(LOOPBACK);
+  const child = place.layover('start', '--config', 'gateway.yaml', '--json');
+  t.teardown(() => child.kill('SIGKILL'));
+  const { admin, https } = JSON.parse(await line(child.stdout)) as { admin: string; https: string };
+  const told: string[] = [];
+  child.stderr?.on('data', (chunk: Buffer) => told.push(String(chunk)));
+  const hear = async (expected: RegExp): Promise<void> => {
+    const deadline = Date.now() + 20_000;
+    while (!expected.test(told.join('')) && Date.now() < deadline) await new Promise((wake) => setTimeout(wake, 20));
+    t.regex(told.join(''), expected);
+  };
+  const reload = async (config: string, expected: RegExp): Promise<void> => {
+    told.length = 0;
+    await writeFile(join(place.dir, 'gateway.yaml'), config);
+    child.kill('SIGHUP');
+    await hear(expected);
+  };
+  await reload(`${LOOPBACK}log: { level: debug }\nnames: [late.lan]\n`, /read again: log\.level[\s\S]*restart: names/);
+  connect(Number(https.split(':')[1]), '127.0.0.1').end('no TLS');
+  await hear(/TLS handshake failed/);
+  await reload(`${LOOPBACK}lisen: {}\n`, /lisen[\s\S]*cannot be used, and the one before stays/);
+  await reload(`${LOOPBACK}log: { level: debug }\n`, /nothing else than before/);
+  t.is((await fetch(`http://${admin}/readyz`)).status, 200);
+  child.kill('SIGTERM');
+  t.deepEqual(await once(child, 'exit'), [0, null]);
 });

@@ -1,0 +1,39 @@
+import type { Config, UpstreamConfig } from './config.ts';
+import { isTree } from './layers.ts';
+import { formatPath, type Path } from './path.ts';
+
+/** What became of a configuration that was read again. */
+export interface Reload {
+  /** What holds from now on. */
+  readonly config: Config;
+  /** Paths of the keys that took effect. */
+  readonly applied: readonly string[];
+  /** Paths of the keys that differ and wait for a restart. */
+  readonly pending: readonly string[];
+}
+
+/** The part of `next` that can replace what runs; the rest of `running` stands until a restart. */
+export function reload(running: Config, next: Config): Reload {
+  const upstreams = Object.create(null) as Record<string, UpstreamConfig>;
+  for (const [name, upstream] of Object.entries(running.upstreams)) {
+    const changed = next.upstreams[name];
+    upstreams[name] = changed === undefined ? upstream : reloadUpstream(upstream, changed);
+  }
+  const log = { ...running.log, level: next.log.level };
+  const config = { ...running, log, grants: next.grants, upstreams };
+  return { config, applied: differences(running, config, []), pending: differences(config, next, []) };
+}
+
+function reloadUpstream(running: UpstreamConfig, { tags, challenge, credentials }: UpstreamConfig): UpstreamConfig {
+  const account = running.credentials;
+  const serve = credentials?.username === account?.username ? (credentials?.serve ?? []) : [];
+  return { ...running, tags, challenge, ...(account !== undefined && { credentials: { ...account, serve } }) };
+}
+
+function differences(one: unknown, other: unknown, path: Path): string[] {
+  if (!isTree(one) || !isTree(other)) {
+    return JSON.stringify(one) === JSON.stringify(other) ? [] : [formatPath(path)];
+  }
+  const keys = new Set([...Object.keys(one), ...Object.keys(other)]);
+  return [...keys].flatMap((key) => differences(one[key], other[key], [...path, key]));
+}

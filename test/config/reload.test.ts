@@ -1,0 +1,92 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import test from 'ava';
+import type { Config } from '../../src/config/config.ts';
+import { loadConfig } from '../../src/config/load.ts';
+import { reload } from '../../src/config/reload.ts';
+
+let cwd = '';
+let files = 0;
+
+test.before(async () => {
+  cwd = await mkdtemp(join(tmpdir(), 'layover-config-'));
+});
+
+test.after.always(async () => {
+  await rm(cwd, { recursive: true, force: true });
+});
+
+async function load(text: string): Promise<Config> {
+  const file = `${files++}.yaml`;
+  await writeFile(join(cwd, file), text);
+  return loadConfig({ file, env: {}, cwd });
+}
+
+test('the same configuration changes nothing', async (t) => {
+  const text = 'upstreams: { reg.lan: { urls: [http://10.0.0.1], ca: ./a.pem } }';
+  const { config, applied, pending } = reload(await load(text), await load(text));
+  t.deepEqual([applied, pending], [[], []]);
+  t.deepEqual(
+    { ...config, upstreams: { ...config.upstreams } },
+    { ...(await load(text)), upstreams: config.upstreams },
+  );
+});
+
+test('log level, grants, tags, challenge and patterns to serve take effect, and nothing else does', async (t) => {
+  const account = 'username: u, passwordFile: ./p';
+  const before = await load(`upstreams: { ghcr.io: { credentials: { ${account}, serve: [acme/a] } }, lscr.io: {} }`);
+  const after = await load(
+    `log: { level: debug }
+grants: { offline: 0 }
+listen: { http: ":81" }
+names: [other.lan]
+upstreams:
+  ghcr.io: { challenge: verbatim, tags: { ttl: 5m }, urls: [https://mirror.lan], credentials: { ${account}, serve: [acme/b] } }
+  lscr.io: null
+  new.lan: {}
+`,
+  );
+  const { config, applied, pending } = reload(before, after);
+  t.deepEqual(applied.toSorted(), [
+    'grants.offline',
+    'log.level',
+    'upstreams.ghcr.io.challenge',
+    'upstreams.ghcr.io.credentials.serve',
+    'upstreams.ghcr.io.tags.ttl',
+  ]);
+  t.deepEqual(pending.toSorted(), [
+    'listen.http',
+    'names',
+    'upstreams.ghcr.io.urls',
+    'upstreams.lscr.io',
+    'upstreams.new.lan',
+  ]);
+  t.is(config.log.level, 'debug');
+  t.deepEqual(config.listen, before.listen);
+  t.deepEqual(Object.keys(config.upstreams), Object.keys(before.upstreams));
+  t.is(config.upstreams['ghcr.io']?.tags.ttl, 300_000);
+  t.deepEqual(config.upstreams['ghcr.io']?.credentials?.serve, ['acme/b']);
+  t.deepEqual(config.upstreams['ghcr.io']?.urls, before.upstreams['ghcr.io']?.urls);
+});
+
+test('an account that was taken away or replaced serves nobody, although it stays until a restart', async (t) => {
+  const before = await load(
+    'upstreams: { ghcr.io: { credentials: { username: u, passwordFile: ./p, serve: ["**"] } } }',
+  );
+  for (const text of [
+    '',
+    'upstreams: { ghcr.io: { credentials: { username: v, passwordFile: ./p, serve: ["**"] } } }',
+  ]) {
+    const { config, pending } = reload(before, await load(text));
+    t.deepEqual(config.upstreams['ghcr.io']?.credentials?.serve, []);
+    t.true(pending.some((path) => path.startsWith('upstreams.ghcr.io.credentials')));
+  }
+});
+
+test('an account that appears waits for a restart', async (t) => {
+  const after = await load('upstreams: { ghcr.io: { credentials: { username: u, passwordFile: ./p } } }');
+  const { config, pending } = reload(await load(''), after);
+  t.false('credentials' in (config.upstreams['ghcr.io'] ?? {}));
+  t.deepEqual(pending, ['upstreams.ghcr.io.credentials']);
+});
