@@ -42,7 +42,7 @@ export class Access {
   readonly #upstream: (name: string) => Upstream;
   readonly #now: () => number;
   /** Live proofs, `principal repository` → epoch milliseconds of their end. */
-  readonly #live = new Recent<number>(REMEMBERED);
+  readonly #live = new Recent<{ readonly since: number; readonly until: number }>(REMEMBERED);
   /** When a repository was last probed anonymously. */
   readonly #probed = new Recent<number>(REMEMBERED);
   /** When a repository last refused the configured account. */
@@ -64,14 +64,15 @@ export class Access {
     const record = await this.#proofs.of(repository);
     const now = this.#now();
     if (record.public !== undefined) {
-      if (probe !== undefined && now - record.public.checked > PUBLIC_RECHECK)
+      if (probe !== undefined && !isWithin(record.public.checked, now, PUBLIC_RECHECK))
         this.#probeAnonymously(repository, probe);
       return 'public';
     }
     const served = this.#policy.served(repository) ? proofOf(record, ACCOUNT) : undefined;
-    if (served !== undefined && (offline || now - served < GRANT_LIFE)) return 'served';
+    if (served !== undefined && (offline || isWithin(served, now, GRANT_LIFE))) return 'served';
     if (caller.principal === 'anonymous') return undefined;
-    if ((this.#live.get(key(caller.principal, repository)) ?? 0) > now) return 'proven';
+    const live = this.#live.get(key(caller.principal, repository));
+    if (live !== undefined && live.since <= now && now < live.until) return 'proven';
     return (offline || caller.offline === true) && this.#bridges(record, caller) ? 'proven' : undefined;
   }
 
@@ -107,8 +108,9 @@ export class Access {
       return;
     }
     if (identity.kind === 'anonymous' || identity.principal === 'anonymous') return this.#setPublic(repository, true);
-    const end = Math.min(this.#now() + GRANT_LIFE, caller.expires ?? Number.POSITIVE_INFINITY);
-    this.#live.set(key(caller.principal, repository), end);
+    const since = this.#now();
+    const until = Math.min(since + GRANT_LIFE, caller.expires ?? Number.POSITIVE_INFINITY);
+    this.#live.set(key(caller.principal, repository), { since, until });
     await this.#record(repository, caller.principal);
     if (!(await this.isPublic(repository))) this.#probeAnonymously(repository, probe);
   }
@@ -138,14 +140,14 @@ export class Access {
   }
 
   #bridges(record: AccessRecord, { principal }: Caller): boolean {
-    const at = proofOf(record, principal);
-    return at !== undefined && this.#now() - at < this.#policy.offline;
+    return isWithin(proofOf(record, principal), this.#now(), this.#policy.offline);
   }
 
   async #record(repository: Repository, principal: string): Promise<void> {
     const now = this.#now();
-    const at = proofOf(await this.#proofs.of(repository), principal) ?? 0;
-    if (now - at >= GRANT_LIFE) await this.#proofs.update(repository, (record) => withProof(record, principal, now));
+    const at = proofOf(await this.#proofs.of(repository), principal);
+    if (!isWithin(at, now, GRANT_LIFE))
+      await this.#proofs.update(repository, (record) => withProof(record, principal, now));
   }
 
   async #erase(repository: Repository, principal: string): Promise<void> {
@@ -154,13 +156,13 @@ export class Access {
   }
 
   #trustsAccount(repository: Repository): boolean {
-    return this.#now() - (this.#declined.get(namespaced(repository)) ?? 0) >= GRANT_LIFE;
+    return !isWithin(this.#declined.get(namespaced(repository)), this.#now(), GRANT_LIFE);
   }
 
   async #setPublic(repository: Repository, isPublic: boolean): Promise<void> {
     const now = this.#now();
     const known = (await this.#proofs.of(repository)).public;
-    if (isPublic && (known === undefined || now - known.checked > PUBLIC_RECHECK / 2)) {
+    if (isPublic && !isWithin(known?.checked, now, PUBLIC_RECHECK / 2)) {
       await this.#proofs.update(repository, (record) => withPublic(record, now));
     }
     if (!isPublic && known !== undefined) await this.#proofs.update(repository, withoutPublic);
@@ -170,7 +172,7 @@ export class Access {
   #probeAnonymously(repository: Repository, probe: Probe): void {
     const name = namespaced(repository);
     const now = this.#now();
-    if (now - (this.#probed.get(name) ?? 0) < RETRY_PROBE) return;
+    if (isWithin(this.#probed.get(name), now, RETRY_PROBE)) return;
     this.#probed.set(name, now);
     this.#probe(repository, probe).catch((error: unknown) => {
       publish('notice', { level: 'debug', message: `could not ask whether ${name} is public`, error });
@@ -205,4 +207,9 @@ export class Access {
 
 function key(principal: Principal, repository: Repository): string {
   return `${principal} ${namespaced(repository)}`;
+}
+
+/** Whether `at` lies less than `span` back. What a clock that was set back calls the future does not. */
+function isWithin(at: number | undefined, now: number, span: number): boolean {
+  return at !== undefined && at <= now && now - at < span;
 }

@@ -126,6 +126,18 @@ test('an expired or foreign token does not close a public repository', async (t)
   t.deepEqual(await pull(registry, NAME, IMAGE), [200]);
 });
 
+test('a clock that is set back lets nobody read longer', async (t) => {
+  await using scene = await Scene.open();
+  const { registry, upstream, clock } = scene;
+  const repository = upstream.add('acme/app', IMAGE, { access: ['ada'] });
+  const token = await registry.token(['acme/app'], ADA);
+  t.is((await registry.get('acme/app', `manifests/${IMAGE.digest}`, token)).status, 200);
+  repository.access = [];
+  upstream.expireTokens();
+  clock.advance(-2 * HOUR);
+  t.true((await registry.get('acme/app', `manifests/${IMAGE.digest}`, token)).status >= 400);
+});
+
 const layer = (seed: string) => ({ seed, size: 3000 });
 const OPEN = makeImage({ seed: 'open', platforms: ['linux/amd64'], layers: [layer('base')] });
 const SAFE = makeImage({ seed: 'safe', platforms: ['linux/amd64'], layers: [layer('secret')] });

@@ -8,12 +8,12 @@ import test, { type ExecutionContext } from 'ava';
 
 const CLI = `
 const shown: unknown = { args: process.argv.slice(2), pid: process.pid, flags: process.execArgv, threads: process.env.UV_THREADPOOL_SIZE };
-console.log(JSON.stringify(shown));
 if (process.argv.includes('wait')) {
   for (const signal of ['SIGHUP', 'SIGUSR2']) process.on(signal, () => console.log(signal));
   process.on('SIGTERM', () => process.exit(7));
   setInterval(() => {}, 1000);
 }
+console.log(JSON.stringify(shown));
 if (process.argv.includes('die')) process.kill(process.pid, 'SIGKILL');
 `;
 /** Makes the launcher take the way of Nodes that cannot replace their own process. */

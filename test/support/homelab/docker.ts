@@ -1,5 +1,6 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '../client.ts';
 import { pull } from '../pull/pull.ts';
 
@@ -14,6 +15,8 @@ const images = new Map(Object.entries(await json<string>('images.json')));
 if (command === 'pull') images.set(name, await pulled(name));
 else if (command !== 'rmi' || !images.delete(name)) fail(`cannot ${command} ${name}`);
 await writeFile(join(dir, 'images.json'), JSON.stringify(Object.fromEntries(images)));
+// A real docker unpacks what it pulled; meanwhile the gateway writes its log.
+await sleep(300);
 
 async function pulled(reference: string): Promise<string> {
   const { registry, host, repository } = parse(reference);
