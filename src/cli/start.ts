@@ -14,10 +14,12 @@ const NOT_443 = `(clients ask for them on port 443 alone: forward it to the http
 export async function start(load: () => Promise<Config>, json: boolean): Promise<number> {
   const config = await load();
   const layover = await startLayover(config, process.env);
-  process.stdout.write(json ? `${JSON.stringify(describe(config, layover))}\n` : greeting(config, layover));
   process.on('SIGUSR2', () => layover.reopenLogs());
   process.on('SIGHUP', () => void reload(layover, load));
-  const signal = await ended();
+  const end = ended();
+  // Who reads this may send signals from now on.
+  process.stdout.write(json ? `${JSON.stringify(describe(config, layover))}\n` : greeting(config, layover));
+  const signal = await end;
   publish('notice', { level: 'info', message: `${signal}: finishing what runs, for at most ${DRAIN / 1000} s` });
   await layover.close(DRAIN);
   return 0;
