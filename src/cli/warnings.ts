@@ -4,7 +4,7 @@ import { dirname } from 'node:path';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { presentedHosts } from '../config/lookup.ts';
 import { unknownVariables } from '../config/variables.ts';
-import { readRoot } from '../tls/root.ts';
+import { certificateWarnings, readCertificates } from '../tls/identity.ts';
 
 /** Something that a configuration may say, but that is hardly meant. `key` is a path in the file or a variable. */
 export interface Warning {
@@ -22,7 +22,7 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
     })),
     ...openListeners(config),
     ...upstreams.flatMap(idlePatterns),
-    ...(await rootGaps(config)),
+    ...(await certificateTroubles(config)),
     ...(await Promise.all(upstreams.map(fileTroubles))).flat(),
     ...(await fleetingStorage(config.storage.root)),
   ];
@@ -65,20 +65,15 @@ function whyIdle(namespace: string, pattern: string): string | undefined {
   return undefined;
 }
 
-async function rootGaps({ certs, names, upstreams }: Config): Promise<Warning[]> {
+async function certificateTroubles({ certs, names, upstreams }: Config): Promise<Warning[]> {
   try {
-    const root = await readRoot(certs.dir, 'ca');
-    // The first start makes one that covers everything.
-    if (root === undefined) return [];
-    const presented = [...presentedHosts({ upstreams })].map(([host, { upstream }]) => ({
-      key: `upstreams.${upstream.name}.hosts`,
-      host,
-    }));
-    return [...names.map((host) => ({ key: 'names', host })), ...presented]
-      .filter(({ host }) => !root.covers(host))
-      .map(({ key, host }) => ({ key, message: `the root CA in ${certs.dir} does not vouch for ${host}` }));
+    const shown = await readCertificates(certs.dir, certs.brought);
+    // The first start makes a root that covers everything.
+    if (shown === undefined) return [];
+    const hosts = [...names, ...presentedHosts({ upstreams }).keys()];
+    return certificateWarnings(shown, hosts, Date.now()).map((message) => ({ key: 'certs', message }));
   } catch (error) {
-    return [{ key: 'certs.dir', message: error instanceof Error ? error.message : String(error) }];
+    return [{ key: 'certs', message: error instanceof Error ? error.message : String(error) }];
   }
 }
 

@@ -95,8 +95,8 @@ test('check warns of hosts that the root CA does not cover', async (t) => {
     permittedIps: [],
   });
   t.deepEqual(await warnings(dir), [
-    'names: the root CA in ./certs does not vouch for late.lan',
-    'upstreams.registry.example.com.hosts: the root CA in ./certs does not vouch for registry.example.com',
+    'certs: no certificate covers late.lan, so clients cannot reach it here: make a root that does (ca renew)',
+    'certs: no certificate covers registry.example.com, so clients cannot reach it here: make a root that does (ca renew)',
   ]);
 });
 
@@ -107,7 +107,7 @@ test('check warns of a directory of the root CA that others can enter', async (t
   await openRoot({ dir: certs, permittedDns: ['gateway.lan'], permittedIps: [] });
   await chmod(certs, 0o755);
   const [warning, ...more] = await warnings(dir);
-  t.regex(warning ?? '', /^certs\.dir: .*certs.*700/);
+  t.regex(warning ?? '', /^certs: .*certs.*700/);
   t.deepEqual(more, []);
 });
 
