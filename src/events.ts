@@ -87,6 +87,27 @@ export interface CertificatesEvent {
   readonly uncovered: readonly string[];
 }
 
+/** What happens to cached bytes, for whoever keeps account of them. */
+export interface ContentEvent {
+  /** `used`: a client was answered with it or told that it is there; `stored`: it was published; `removed`: evicted. */
+  readonly phase: 'used' | 'stored' | 'removed';
+  readonly digest: string;
+  /** The namespaced repository, where one is concerned. */
+  readonly repository?: string;
+  /** Bytes of the content. */
+  readonly size?: number;
+  /** What a manifest names; set for manifests only. */
+  readonly children?: readonly string[];
+}
+
+/** What became of the promise about disk space, and how the disk stands (bytes). */
+export type SpaceEvent =
+  | { readonly phase: 'refused'; readonly bytes: number }
+  | { readonly phase: 'state'; readonly used: number; readonly reserved: number; readonly limit: number }
+  /** The disk cannot be written, `code` is the system's; or it can again. */
+  | { readonly phase: 'failing'; readonly code: string }
+  | { readonly phase: 'recovered' };
+
 /** A line for the operator: what happened, in one readable sentence. */
 export interface NoticeEvent {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -106,6 +127,8 @@ export interface Events {
   follower: { readonly phase: 'joined' | 'left' };
   proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };
   certificates: CertificatesEvent;
+  content: ContentEvent;
+  space: SpaceEvent;
   notice: NoticeEvent;
 }
 

@@ -1,38 +1,18 @@
-import { hkdfSync } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { networkInterfaces } from 'node:os';
-import { createAdmin } from './admin/admin.ts';
-import { Access } from './auth/access.ts';
-import { Callers } from './auth/callers.ts';
-import { Challenges } from './auth/challenges.ts';
-import { OfflineTokens } from './auth/offline-tokens.ts';
-import { Principals } from './auth/principal.ts';
-import { TokenRelay } from './auth/token-relay.ts';
-import { Cache } from './cache/cache.ts';
-import { Fills } from './cache/fills.ts';
-import { Membership } from './cache/membership.ts';
-import { SmallObjects } from './cache/small-objects.ts';
-import type { Config, UpstreamConfig } from './config/config.ts';
+import type { Config } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
 import { type Reload, reload } from './config/reload.ts';
 import { rootOptions } from './config/root-options.ts';
-import { createGateway, type Gateway, type GatewayAddresses } from './gateway/gateway.ts';
-import { matchesPattern } from './oci/name.ts';
-import { createEndpoints } from './registry/endpoints.ts';
-import { Content } from './store/content.ts';
-import { FileBackend } from './store/file-backend.ts';
-import { FileClaims } from './store/file-claims.ts';
-import { type Layout, openLayout } from './store/layout.ts';
-import { Spool } from './store/spool.ts';
-import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
+import type { GatewayAddresses } from './gateway/gateway.ts';
+import { openGateway } from './main/doors.ts';
+import { furnish } from './main/rooms.ts';
+import { openUpstreams, readAuthorities } from './main/upstreams.ts';
+import { openLayout } from './store/layout.ts';
+import { startTelemetry } from './telemetry/telemetry.ts';
 import { Identity } from './tls/identity.ts';
 import { openRoot, type Root } from './tls/root.ts';
-import { keepFresh, tlsOptions } from './tls/server-options.ts';
-import { toClientError } from './upstream/failure.ts';
-import { createNetwork, type Network } from './upstream/network.ts';
+import { createNetwork } from './upstream/network.ts';
 import { proxyFromEnvironment } from './upstream/proxy.ts';
-import { Upstream } from './upstream/upstream.ts';
-import { VIA } from './upstream/via.ts';
 import { loadUndici } from './upstream/wire.ts';
 
 /** A running gateway. */
@@ -115,122 +95,6 @@ function openIdentity(config: Config, now: () => number): Promise<Identity> {
   const presented = new Set(presentedHosts(config).keys());
   const own = [...config.names, 'localhost'];
   return Identity.open({ ...config.certs, own, presented, now });
-}
-
-/** PEM certificates trusted for an upstream beside the system's, by its namespace. */
-async function readAuthorities({ upstreams }: Config): Promise<ReadonlyMap<string, string>> {
-  const authorities = new Map<string, string>();
-  for (const { name, ca } of Object.values(upstreams)) {
-    if (ca !== undefined) authorities.set(name, await readFile(ca, 'utf8'));
-  }
-  return authorities;
-}
-
-async function openUpstreams(
-  config: Config,
-  authorities: ReadonlyMap<string, string>,
-  network: Network,
-): Promise<Map<string, Upstream>> {
-  const upstreams = new Map<string, Upstream>();
-  for (const upstream of Object.values(config.upstreams)) {
-    const { name, hosts, urls, credentials, tokenHosts, blobHosts } = upstream;
-    const ca = authorities.get(name);
-    const account = credentials && {
-      username: credentials.username,
-      password: (await readFile(credentials.passwordFile, 'utf8')).trim(),
-    };
-    const options = {
-      name,
-      hosts,
-      urls,
-      tokenHosts,
-      blobHosts,
-      ...(ca !== undefined && { ca }),
-      ...(account && { credentials: account }),
-    };
-    upstreams.set(name, new Upstream(options, network));
-  }
-  return upstreams;
-}
-
-interface Rooms {
-  readonly access: Access;
-  readonly cache: Cache;
-  readonly callers: Callers;
-  readonly challenges: Challenges;
-  readonly tokens: TokenRelay;
-}
-
-function furnish(config: () => Config, layout: Layout, upstreams: Map<string, Upstream>, now: () => number): Rooms {
-  const upstream = (name: string): Upstream => known(upstreams.get(name), name);
-  const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
-  const content = new Content(new FileBackend(layout.cache), { durable: false });
-  const policy = {
-    get offline() {
-      return config().grants.offline;
-    },
-    served: ({ upstream: name, name: repository }: { upstream: string; name: string }) =>
-      settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
-    hasCredentials: (name: string) => settings(name).credentials !== undefined,
-  };
-  const access = new Access(content, policy, upstream, now);
-  const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);
-  const callers = new Callers(new Principals(derive(layout, 'principals')), offline, now);
-  const membership = new Membership(content, access, upstream);
-  const fills = new Fills(content, new Spool(layout.spool), new FileClaims(layout.claims));
-  const cache = new Cache(
-    { content, access, membership, fills, small: new SmallObjects(), upstream },
-    (name) => settings(name).tags,
-  );
-  const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
-  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream) };
-}
-
-interface Doors {
-  readonly identity: Identity;
-  readonly network: Network;
-  readonly authorities: ReadonlyMap<string, string>;
-  readonly telemetry: Telemetry;
-  readonly rooms: Rooms;
-  readonly isReady: () => boolean;
-}
-
-function openGateway(config: Config, { identity, network, authorities, telemetry, rooms, isReady }: Doors): Gateway {
-  const agents = new Map<string, ReturnType<Network['agent']>>();
-  const gateway = createGateway({
-    config,
-    tls: tlsOptions(identity),
-    admin: createAdmin({
-      isReady,
-      warnings: () => identity.warnings,
-      metrics: () => telemetry.metricsText(),
-      metricsType: telemetry.contentType,
-    }),
-    endpoints: createEndpoints({ ...rooms, toClientError }),
-    identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
-    rootCertificates: () => identity.rootCertificates,
-    via: VIA.split(' ')[1] ?? VIA,
-    agent: (upstream, base) => {
-      const key = `${upstream} ${base.origin}`;
-      const agent =
-        agents.get(key) ?? network.agent({ secure: base.protocol === 'https:', ca: authorities.get(upstream) });
-      agents.set(key, agent);
-      return agent;
-    },
-    rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
-    onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
-  });
-  for (const server of gateway.tlsServers) keepFresh(server, identity);
-  return gateway;
-}
-
-function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
-  return new Uint8Array(hkdfSync('sha256', grantsKey, '', purpose, 32));
-}
-
-function known<Value>(value: Value | undefined, name: string): Value {
-  if (value === undefined) throw new Error(`no upstream is called ${name}`);
-  return value;
 }
 
 function isOwnAddress(address: string): boolean {

@@ -36,6 +36,8 @@ export interface UpstreamConfig {
   /** Milliseconds. */
   readonly tags: { readonly ttl: number; readonly staleOnError: number };
   readonly challenge: 'relay' | 'verbatim';
+  /** `background`: what an image names and its client did not ask for is fetched afterwards. */
+  readonly complete: 'off' | 'background';
 }
 
 /** The whole configuration, checked, with defaults and presets merged in. Paths are absolute, durations milliseconds. */
@@ -56,7 +58,18 @@ export interface Config {
     /** A certificate that was made elsewhere, shown for the names it covers; absolute paths of PEM files. */
     readonly brought?: { readonly chain: string; readonly key: string };
   };
-  readonly storage: { readonly root: string };
+  readonly storage: {
+    /** Absolute path. */
+    readonly root: string;
+    /** Allocated bytes that the cache with its partial downloads never exceeds. */
+    readonly size: number;
+    /** Bytes of the file system that the cache always leaves free. */
+    readonly reserve: number;
+    /** Shares of `size`: above `high` the cache is evicted down to `low`. */
+    readonly evict: { readonly high: number; readonly low: number };
+    /** What is never evicted: repository patterns, each with a tag pattern behind a colon or for every tag. */
+    readonly keep: readonly string[];
+  };
   /** `servers` empty: the system's name servers. `pins`: host name → addresses. */
   readonly dns: { readonly servers: readonly string[]; readonly pins: Readonly<Record<string, readonly string[]>> };
   readonly log: {

@@ -1,5 +1,5 @@
 import { isIP, isIPv6 } from 'node:net';
-import { isRepositoryName } from '../oci/name.ts';
+import { isRepositoryName, isTag } from '../oci/name.ts';
 import type { ListenAddress } from './config.ts';
 
 const LABEL = /^(?!-)[a-z0-9-]{1,63}(?<!-)$/;
@@ -118,6 +118,13 @@ export function parseWord(text: string): string | undefined {
 export function parsePattern(text: string): string | undefined {
   const doubled = text.split('/').some((component) => component.includes('**') && component !== '**');
   return !doubled && isRepositoryName(text.replaceAll(/\*+/g, 'a')) ? text : undefined;
+}
+
+/** A repository pattern, alone or with a pattern of tags behind a colon, in which `*` stands for any characters. */
+export function parseImagePattern(text: string): string | undefined {
+  const [repositories = '', tags, ...rest] = text.split(':');
+  if (parsePattern(repositories) === undefined || rest.length > 0) return undefined;
+  return tags === undefined || isTag(tags.replaceAll(/\*+/g, 'a')) ? text : undefined;
 }
 
 /** Whether `text` can be a namespace: the first component of a repository name, so without a port. */

@@ -31,7 +31,7 @@ export const DEFAULTS: Tree = {
   metrics: 'admin',
   names: ['gateway.lan'],
   certs: { dir: './certs', permit: PUBLIC_REGISTRIES },
-  storage: { root: './data' },
+  storage: { root: './data', size: '50g', reserve: '5g', evict: { high: 0.95, low: 0.85 }, keep: [] },
   dns: { servers: [], pins: {} },
   log: { level: 'info', access: { file: './logs/access.log', format: 'json', maxSize: '100m', keep: 5 } },
   mirror: { default: 'docker.io' },
@@ -46,6 +46,7 @@ const UPSTREAM: Tree = {
   blobHosts: [],
   tags: { ttl: '0s', staleOnError: '30d' },
   challenge: 'relay',
+  complete: 'off',
 };
 
 /** The keys of an upstream that need not be written; what depends on the namespace is undefined. */

@@ -6,6 +6,7 @@ import {
   parseBaseUrl,
   parseDuration,
   parseHostOrIp,
+  parseImagePattern,
   parseIp,
   parseNameServer,
   parseNetwork,
@@ -95,7 +96,11 @@ const upstream = map({
   blobHosts: peers,
   tags: map({ ttl: duration, staleOnError: duration }),
   challenge: choice('relay', 'verbatim'),
+  complete: choice('off', 'background'),
 });
+
+const SHARE = 'a share between 0 and 1';
+const share = z.number({ error: SHARE }).gt(0, SHARE).max(1, SHARE);
 
 const KEPT = 'a whole number from 0 to 1000';
 
@@ -110,7 +115,13 @@ export const schema = map({
     chain: path.nullish(),
     key: path.nullish(),
   }),
-  storage: map({ root: path }),
+  storage: map({
+    root: path,
+    size,
+    reserve: size,
+    evict: map({ high: share, low: share }),
+    keep: list(text('a pattern such as docker.io/library/** or ghcr.io/acme/app:v*', parseImagePattern)),
+  }),
   dns: map({
     servers: list(text('an IP address or ip:port', parseNameServer)),
     pins: z.record(z.string(), addresses, { error: 'a map' }),

@@ -19,7 +19,7 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
     listen: { ...written.listen, https: httpsIsWritten ? https : [{ ...https[0], fallbackPort: FALLBACK_PORT }] },
     names: unique(written.names),
     certs: settleCerts(written.certs, cwd),
-    storage: { root: resolve(cwd, written.storage.root) },
+    storage: { ...written.storage, root: resolve(cwd, written.storage.root) },
     dns: {
       servers: written.dns.servers,
       pins: byKey(

@@ -20,6 +20,16 @@ export function matchesPattern(pattern: string, name: string): boolean {
   return matchComponents(pattern.split('/'), name.split('/'));
 }
 
+/**
+ * Whether an image matches `repositories` or `repositories:tags`, where `*` among the tags stands for any run of
+ * characters. Without a tag, as when a digest is asked for, a pattern of tags matches by its repositories alone.
+ */
+export function matchesImage(pattern: string, name: string, tag: string | undefined): boolean {
+  const [repositories = '', tags] = pattern.split(':');
+  if (!matchesPattern(repositories, name)) return false;
+  return tags === undefined || tag === undefined || matchComponent(tags, tag);
+}
+
 function matchComponents(pattern: readonly string[], name: readonly string[]): boolean {
   const [head, ...rest] = pattern;
   if (head === undefined) return name.length === 0;

@@ -59,7 +59,13 @@ test('without a file the embedded defaults hold', async (t) => {
   });
   t.deepEqual(config.names, ['gateway.lan']);
   t.deepEqual(config.certs, { dir: join(cwd, 'certs'), permit: PUBLIC_REGISTRIES });
-  t.deepEqual(config.storage, { root: join(cwd, 'data') });
+  t.deepEqual(config.storage, {
+    root: join(cwd, 'data'),
+    size: 50 * 2 ** 30,
+    reserve: 5 * 2 ** 30,
+    evict: { high: 0.95, low: 0.85 },
+    keep: [],
+  });
   t.deepEqual(config.log, {
     level: 'info',
     access: { file: join(cwd, 'logs/access.log'), format: 'json', maxSize: 100 * 2 ** 20, keep: 5 },

@@ -28,7 +28,18 @@ const table = routeTable({
 function upstream(name: string, some: Partial<UpstreamConfig>): UpstreamConfig {
   const tags = { ttl: 0, staleOnError: 0 };
   const urls = [new URL(`https://${name}`)];
-  return { name, hosts: [name], authHosts: [], urls, tokenHosts: [], blobHosts: [], tags, challenge: 'relay', ...some };
+  return {
+    name,
+    hosts: [name],
+    authHosts: [],
+    urls,
+    tokenHosts: [],
+    blobHosts: [],
+    tags,
+    challenge: 'relay',
+    complete: 'off',
+    ...some,
+  };
 }
 
 /** A target in one line: what it is, by which door, and what is asked for. */

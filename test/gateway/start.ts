@@ -21,7 +21,18 @@ export { authority };
 export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {}): UpstreamConfig {
   const tags = { ttl: 0, staleOnError: 0 };
   const urls = [new URL(`https://${name}`)];
-  return { name, hosts: [name], authHosts: [], urls, tokenHosts: [], blobHosts: [], tags, challenge: 'relay', ...some };
+  return {
+    name,
+    hosts: [name],
+    authHosts: [],
+    urls,
+    tokenHosts: [],
+    blobHosts: [],
+    tags,
+    challenge: 'relay',
+    complete: 'off',
+    ...some,
+  };
 }
 
 export interface Running {

@@ -1,0 +1,68 @@
+import { hkdfSync } from 'node:crypto';
+import { Access } from '../auth/access.ts';
+import { Callers } from '../auth/callers.ts';
+import { Challenges } from '../auth/challenges.ts';
+import { OfflineTokens } from '../auth/offline-tokens.ts';
+import { Principals } from '../auth/principal.ts';
+import { TokenRelay } from '../auth/token-relay.ts';
+import { Cache } from '../cache/cache.ts';
+import { Fills } from '../cache/fills.ts';
+import { Membership } from '../cache/membership.ts';
+import { SmallObjects } from '../cache/small-objects.ts';
+import type { Config, UpstreamConfig } from '../config/config.ts';
+import { matchesPattern } from '../oci/name.ts';
+import { Content } from '../store/content.ts';
+import { FileBackend } from '../store/file-backend.ts';
+import { FileClaims } from '../store/file-claims.ts';
+import type { Layout } from '../store/layout.ts';
+import { Spool } from '../store/spool.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+
+/** What answers requests, without doors. */
+export interface Rooms {
+  readonly access: Access;
+  readonly cache: Cache;
+  readonly callers: Callers;
+  readonly challenges: Challenges;
+  readonly tokens: TokenRelay;
+}
+
+/** `config` is asked each time, so that a reload takes effect; `now`: milliseconds since 1970. */
+export function furnish(
+  config: () => Config,
+  layout: Layout,
+  upstreams: ReadonlyMap<string, Upstream>,
+  now: () => number,
+): Rooms {
+  const upstream = (name: string): Upstream => known(upstreams.get(name), name);
+  const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
+  const content = new Content(new FileBackend(layout.cache), { durable: false });
+  const policy = {
+    get offline() {
+      return config().grants.offline;
+    },
+    served: ({ upstream: name, name: repository }: { upstream: string; name: string }) =>
+      settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
+    hasCredentials: (name: string) => settings(name).credentials !== undefined,
+  };
+  const access = new Access(content, policy, upstream, now);
+  const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);
+  const callers = new Callers(new Principals(derive(layout, 'principals')), offline, now);
+  const membership = new Membership(content, access, upstream);
+  const fills = new Fills(content, new Spool(layout.spool), new FileClaims(layout.claims));
+  const cache = new Cache(
+    { content, access, membership, fills, small: new SmallObjects(), upstream },
+    (name) => settings(name).tags,
+  );
+  const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
+  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream) };
+}
+
+function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
+  return new Uint8Array(hkdfSync('sha256', grantsKey, '', purpose, 32));
+}
+
+function known<Value>(value: Value | undefined, name: string): Value {
+  if (value === undefined) throw new Error(`no upstream is called ${name}`);
+  return value;
+}
