@@ -13,15 +13,19 @@ const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
 export class ChildGateway implements AsyncDisposable {
   readonly dir: string;
   #child: ChildProcess | undefined;
+  readonly #env: NodeJS.ProcessEnv;
   /** Origin of the plain listener. */
   own = '';
+  /** `host:port` of the TLS listener. */
+  https = '';
 
-  private constructor(dir: string) {
+  private constructor(dir: string, env: NodeJS.ProcessEnv) {
     this.dir = dir;
+    this.#env = env;
   }
 
-  /** In front of one upstream over plain HTTP, which it knows as docker.io. */
-  static async start(upstream: FakeUpstream): Promise<ChildGateway> {
+  /** In front of one upstream over plain HTTP, which it knows as docker.io; `env` is added to the environment. */
+  static async start(upstream: FakeUpstream, env: NodeJS.ProcessEnv = {}): Promise<ChildGateway> {
     const dir = await mkdtemp(join(tmpdir(), 'layover-child-'));
     const roles = upstream.roles.map((role) => upstream.authority(role));
     const config = {
@@ -32,7 +36,7 @@ export class ChildGateway implements AsyncDisposable {
       upstreams: { 'docker.io': { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles } },
     };
     await writeFile(join(dir, 'gateway.yaml'), stringify(config));
-    const gateway = new ChildGateway(dir);
+    const gateway = new ChildGateway(dir, env);
     await gateway.up();
     return gateway;
   }
@@ -41,11 +45,14 @@ export class ChildGateway implements AsyncDisposable {
     const flags = ['--disable-warning=ExperimentalWarning', MAIN, 'start', '--json'];
     const child = spawn(process.execPath, [...flags, '--config', join(this.dir, 'gateway.yaml')], {
       stdio: ['ignore', 'pipe', 'inherit'],
+      env: { ...process.env, ...this.#env },
     });
     this.#child = child;
     for await (const line of createInterface({ input: child.stdout })) {
       if (!line.startsWith('{')) continue;
-      this.own = `http://${(JSON.parse(line) as { http: string }).http}`;
+      const greeting = JSON.parse(line) as { readonly http: string; readonly https: string };
+      this.own = `http://${greeting.http}`;
+      this.https = greeting.https;
       return;
     }
     throw new Error('the gateway did not start');
