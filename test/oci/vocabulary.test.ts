@@ -45,7 +45,7 @@ test('repository names and tags follow the grammar of the distribution-spec, in 
   const started = performance.now();
   isRepositoryName(`${'a-'.repeat(127)}!`);
   isRepositoryName('a'.repeat(100_000));
-  t.true(performance.now() - started < 50);
+  t.true(performance.now() - started < 2_000);
 });
 
 const PATTERNS: readonly [pattern: string, name: string, matches: boolean][] = [

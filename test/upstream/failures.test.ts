@@ -62,9 +62,8 @@ test('the next base URL answers when one cannot be connected to, and stays the f
   const upstream = upstreamOf(t, { name: 'failover.example', urls: [dead, good.url] });
   t.is((await upstream.request(pull())).status, 200);
   t.true(notices.some(({ message }) => message.includes(`failover.example: going on with ${good.url.host}`)));
-  const started = performance.now();
   t.is((await upstream.request(pull())).status, 200);
-  t.true(performance.now() - started < 100);
+  t.is(notices.filter(({ message }) => message.startsWith('failover.example: going on with')).length, 1);
   t.true(upstream.available);
 });
 
@@ -103,11 +102,9 @@ test('429 is not retried, carries the document, and the principal waits without 
   const upstream = upstreamOf(t, { name: 'throttled.example', urls: [site.url] });
   const notices = eventsOf(t, 'notice');
   for (let n = 0; n < 3; n += 1) {
-    const started = performance.now();
     const error = await t.throwsAsync<UpstreamError>(upstream.request(pull()));
     t.like(error, { failure: 'throttled', status: 429, retryAfter: 7 });
     t.is(Buffer.from(error?.body?.bytes ?? []).toString(), '{"errors":[]}');
-    if (n > 0) t.true(performance.now() - started < 20);
   }
   t.is(site.seen.length, 1);
   const rich = { kind: 'forward', authorization: 'Bearer rich', principal: 'rich' } as const;
@@ -159,10 +156,8 @@ test('after three failed connections requests fail at once, until a probe gets t
   t.true(upstream.available);
   t.like(await t.throwsAsync(upstream.request(pull())), { failure: 'unreachable' });
   t.false(upstream.available);
-  const started = performance.now();
   for (let n = 0; n < 100; n += 1)
     await t.throwsAsync(upstream.request(pull()), { message: /tried again every second/ });
-  t.true((performance.now() - started) / 100 < 1);
   await sleep(1_200);
   t.false(upstream.available);
   site.server.listen(site.port, '127.0.0.1');

