@@ -1,4 +1,4 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
@@ -99,6 +99,11 @@ export class TestGateway implements AsyncDisposable {
 
   get tlsPort(): number {
     return this.#layover?.addresses.https[0].port ?? 0;
+  }
+
+  /** PEM of the root that clients trust. */
+  rootCertificate(): Promise<string> {
+    return readFile(join(this.dir, 'certs', 'ca.crt'), 'utf8');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
