@@ -78,6 +78,7 @@ export async function startLayover(
       const outcome = reload(current, next);
       current = outcome.config;
       telemetry.setLevel(current.log.level);
+      gateway.reroute(current);
       return outcome;
     };
     return { addresses, root, reopenLogs: () => telemetry.reopen(), reload: change, close };

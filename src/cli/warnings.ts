@@ -47,17 +47,21 @@ function isLoopback(host: string): boolean {
 }
 
 /** Patterns that no repository of this registry can match. */
-function idlePatterns({ name, credentials }: UpstreamConfig): Warning[] {
-  return (credentials?.serve ?? []).flatMap((pattern, index) => {
-    const message = whyIdle(name, pattern);
-    return message === undefined ? [] : [{ key: `upstreams.${name}.credentials.serve[${index}]`, message }];
-  });
+function idlePatterns({ name, allow = [], deny, credentials }: UpstreamConfig): Warning[] {
+  const lists = { allow, deny, 'credentials.serve': credentials?.serve ?? [] };
+  return Object.entries(lists).flatMap(([list, patterns]) =>
+    patterns.flatMap((pattern, index) => {
+      const message = whyIdle(name, pattern);
+      return message === undefined ? [] : [{ key: `upstreams.${name}.${list}[${index}]`, message }];
+    }),
+  );
 }
 
 function whyIdle(namespace: string, pattern: string): string | undefined {
-  const [first, ...rest] = pattern.split('/');
+  const [repositories = '', ...tags] = pattern.split(':');
+  const [first, ...rest] = repositories.split('/');
   if (first === namespace && rest.length > 0) {
-    return `${pattern} matches nothing: patterns are written without the namespace, so ${rest.join('/')}`;
+    return `${pattern} matches nothing: patterns are written without the namespace, so ${[rest.join('/'), ...tags].join(':')}`;
   }
   if (namespace === 'docker.io' && rest.length === 0 && first !== '**') {
     return `${pattern} matches nothing: repositories of Docker Hub have two components, such as library/${pattern}`;

@@ -36,6 +36,10 @@ export interface UpstreamConfig {
   /** Milliseconds. */
   readonly tags: { readonly ttl: number; readonly staleOnError: number };
   readonly challenge: 'relay' | 'verbatim';
+  /** Patterns `repository[:tag]` of what is served; without it everything is. */
+  readonly allow?: readonly string[];
+  /** Patterns `repository[:tag]` of what is not served, whatever `allow` says. */
+  readonly deny: readonly string[];
   /** `background`: what an image names and its client did not ask for is fetched afterwards. */
   readonly complete: 'off' | 'background';
 }

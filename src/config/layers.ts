@@ -46,6 +46,7 @@ const UPSTREAM: Tree = {
   blobHosts: [],
   tags: { ttl: '0s', staleOnError: '30d' },
   challenge: 'relay',
+  deny: [],
   complete: 'off',
 };
 

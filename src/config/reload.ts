@@ -24,10 +24,19 @@ export function reload(running: Config, next: Config): Reload {
   return { config, applied: differences(running, config, []), pending: differences(config, next, []) };
 }
 
-function reloadUpstream(running: UpstreamConfig, { tags, challenge, credentials }: UpstreamConfig): UpstreamConfig {
+function reloadUpstream(before: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {
+  const { tags, challenge, deny, allow, credentials } = next;
+  const { allow: _, ...running } = before;
   const account = running.credentials;
   const serve = credentials?.username === account?.username ? (credentials?.serve ?? []) : [];
-  return { ...running, tags, challenge, ...(account !== undefined && { credentials: { ...account, serve } }) };
+  return {
+    ...running,
+    tags,
+    challenge,
+    deny,
+    ...(allow && { allow }),
+    ...(account !== undefined && { credentials: { ...account, serve } }),
+  };
 }
 
 function differences(one: unknown, other: unknown, path: Path): string[] {

@@ -58,6 +58,7 @@ const listeners = z
   .transform((written) => [written].flat() as readonly ListenAddress[] as AtLeastOne<ListenAddress>);
 const path = text('a path', parsePath);
 const patterns = list(text('a repository pattern such as team/** or team/app-*', parsePattern));
+const images = list(text('a pattern such as library/**, acme/app-* or acme/app:v*', parseImagePattern));
 const peers = list(text('a host or host:port', parsePeer));
 const hosts = list(text('a host name', parsePresentedHost));
 const ip = text('an IP address', parseIp);
@@ -96,6 +97,8 @@ const upstream = map({
   blobHosts: peers,
   tags: map({ ttl: duration, staleOnError: duration }),
   challenge: choice('relay', 'verbatim'),
+  allow: images.nullish(),
+  deny: images,
   complete: choice('off', 'background'),
 });
 

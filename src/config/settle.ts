@@ -39,13 +39,14 @@ function settleCerts({ dir, permit, chain, key }: WrittenConfig['certs'], cwd: s
 }
 
 function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {
-  const { alias, ca, credentials, ...rest } = written;
+  const { alias, allow, ca, credentials, ...rest } = written;
   return {
     ...rest,
     name,
     hosts: unique(written.hosts),
     authHosts: unique(written.authHosts),
     ...(alias != null && { alias }),
+    ...(allow != null && { allow }),
     ...(ca != null && { ca: resolve(cwd, ca) }),
     ...(credentials != null && {
       credentials: {

@@ -21,7 +21,9 @@ export interface Presented {
   readonly auth: boolean;
 }
 
-export function routeTable(config: Pick<Config, 'upstreams' | 'names' | 'hosted' | 'mirror'>): RouteTable {
+export type RoutedConfig = Pick<Config, 'upstreams' | 'names' | 'hosted' | 'mirror'>;
+
+export function routeTable(config: RoutedConfig): RouteTable {
   const upstreams = new Map(Object.entries(config.upstreams));
   const presented = new Map<string, Presented>();
   for (const upstream of upstreams.values()) {

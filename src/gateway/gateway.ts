@@ -3,7 +3,7 @@ import { createServer as createTlsServer, type Server, type ServerOptions } from
 import type { AddressInfo } from 'node:net';
 import type { AtLeastOne, Config } from '../config/config.ts';
 import { publish } from '../events.ts';
-import { routeTable } from './door.ts';
+import { type RoutedConfig, routeTable } from './door.ts';
 import { HARDENING, Listener } from './listener.ts';
 import { createPassThrough, type PassThroughOptions } from './pass-through.ts';
 import { createServe, type ServeOptions } from './serve.ts';
@@ -31,6 +31,8 @@ export interface GatewayAddresses {
 export interface Gateway {
   /** To renew the certificate for our own names. */
   readonly tlsServers: AtLeastOne<Server>;
+  /** Routes by another configuration from the next request on; addresses stay as they are. */
+  reroute(config: RoutedConfig): void;
   /** Binds every address or none. */
   listen(): Promise<GatewayAddresses>;
   /** Stops accepting, finishes what runs for at most `drain` milliseconds, then cuts what is left. */
@@ -39,9 +41,10 @@ export interface Gateway {
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { admin, config } = options;
+  let table = routeTable(config);
   const serve = createServe({
     ...options,
-    table: routeTable(config),
+    table: () => table,
     passThrough: createPassThrough(options),
   });
   const secure: RequestListener = (request, response) => serve('https', request, response);
@@ -60,6 +63,9 @@ export function createGateway(options: GatewayOptions): Gateway {
   return {
     tlsServers: each(https, ({ server }) => server),
     close,
+    reroute(next) {
+      table = routeTable(next);
+    },
     async listen() {
       try {
         const addresses = { https: await bind(https), http: await bind(http) };

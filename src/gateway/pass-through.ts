@@ -92,13 +92,13 @@ function failure(cause: unknown): RegistryError {
 async function tellOfWrite(
   { onWrite }: PassThroughOptions,
   { method }: IncomingMessage,
-  { manifest }: PassTarget,
+  { subject }: PassTarget,
   { statusCode = 0 }: IncomingMessage,
 ): Promise<void> {
   const accepted = statusCode >= 200 && statusCode < 300;
-  if (manifest === undefined || !accepted || (method !== 'PUT' && method !== 'DELETE')) return;
+  if (subject?.reference === undefined || !accepted || (method !== 'PUT' && method !== 'DELETE')) return;
   try {
-    await onWrite(manifest.repository, manifest.reference);
+    await onWrite(subject.repository, subject.reference);
   } catch (error) {
     publish('notice', { level: 'error', message: 'what a push changed could not be forgotten', error });
   }

@@ -56,8 +56,10 @@ function routePresented(asked: Asked, to: Addressed, presented: Presented, path:
     return { kind: 'registry', door, origin, route: contentRoute(endpoint, cached(upstream, endpoint.name), rest) };
   }
   const target = { ...pass, base: upstream.urls[0] ?? site, path: rest === '' ? path : `${path}?${rest}`, api: true };
-  if (endpoint.kind !== 'manifest') return target;
-  return { ...target, manifest: { repository: cached(upstream, endpoint.name), reference: endpoint.reference } };
+  const name = 'name' in endpoint ? endpoint.name : undefined;
+  if (name === undefined) return target;
+  const reference = endpoint.kind === 'manifest' && { reference: endpoint.reference };
+  return { ...target, subject: { repository: cached(upstream, name), ...reference } };
 }
 
 /** Whether `/token` is where this registry itself issues tokens, under a name that clients see. */

@@ -8,12 +8,14 @@ import { pageReply } from './pages.ts';
 import type { PassThrough } from './pass-through.ts';
 import { expectsContinue, hasBody, type RequestHead, readHead } from './request-head.ts';
 import { route } from './route.ts';
+import { ruleAgainst } from './rules.ts';
 import type { Target } from './target.ts';
 import { Trace } from './trace.ts';
 import { cutShort, writeReply } from './write.ts';
 
 export interface ServeOptions {
-  readonly table: RouteTable;
+  /** As it is now. */
+  readonly table: () => RouteTable;
   readonly endpoints: Endpoints;
   /** Who an Authorization header makes of a client of an upstream. Only called on the transparent door. */
   readonly identify: (authorization: string | undefined, upstream: string) => Caller | Promise<Caller>;
@@ -43,7 +45,8 @@ async function serve(
 ): Promise<void> {
   try {
     const head = readHead(request, options.via);
-    const target = route(options.table, {
+    const table = options.table();
+    const target = route(table, {
       listener,
       ...serverName(request),
       hosts: head.hosts,
@@ -51,7 +54,11 @@ async function serve(
       target: request.url ?? '',
     });
     trace.target = target;
-    const reply = await replyTo(options, target, head, request, response, trace);
+    const rule = ruleAgainst(table, target);
+    const reply =
+      rule === undefined
+        ? await replyTo(options, target, head, request, response, trace)
+        : { ...errorReply(new RegistryError('DENIED', rule), request), outcome: DENIED };
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
   } catch (error) {
@@ -103,6 +110,7 @@ async function replyTo(
   }
 }
 
+const DENIED = { cache: 'none', why: 'denied-by-rule' } as const;
 const NOT_CACHED = { cache: 'none', why: 'redirect' } as const;
 const NO_BYTES = new Uint8Array();
 

@@ -22,8 +22,8 @@ export interface PassTarget {
   readonly path: string;
   /** A request of the registry protocol, not one for a web page. */
   readonly api: boolean;
-  /** The manifest it is about, if it is about one. */
-  readonly manifest?: { readonly repository: Repository; readonly reference: Reference };
+  /** The repository it is about, and the manifest, if it is about one. */
+  readonly subject?: { readonly repository: Repository; readonly reference?: Reference };
 }
 
 /** Whether a path belongs to the registry protocol. */

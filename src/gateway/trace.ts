@@ -102,19 +102,21 @@ function asked(target: Target | undefined): Subject {
     case 'registry':
       return { kind: target.route.kind, ...subject(target.route) };
     case 'pass':
-      return { kind: 'pass', upstream: target.upstream, ...(target.manifest && subject(target.manifest)) };
+      return { kind: 'pass', upstream: target.upstream, ...(target.subject && subject(target.subject)) };
     default:
       return { kind: target.kind };
   }
 }
 
-function subject(
-  route: Route | Pick<Extract<Route, { kind: 'manifest' }>, 'repository' | 'reference'>,
-): Omit<Subject, 'kind'> {
+function subject(route: Route | NonNullable<Extract<Target, { kind: 'pass' }>['subject']>): Omit<Subject, 'kind'> {
   if (!('repository' in route)) return route.upstream === undefined ? {} : { upstream: route.upstream };
   const { upstream, name } = route.repository;
   const reference =
-    'reference' in route ? referenceText(route.reference) : 'digest' in route ? route.digest : undefined;
+    'digest' in route
+      ? route.digest
+      : 'reference' in route && route.reference
+        ? referenceText(route.reference)
+        : undefined;
   return {
     ...(upstream !== '' && { upstream }),
     repository: name,

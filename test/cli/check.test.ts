@@ -63,13 +63,16 @@ test('check warns of patterns that match no repository of their registry', async
     t,
     `upstreams:
   ghcr.io: { credentials: { ${account} ["ghcr.io/acme/**", "acme/**", ghcr.io] } }
-  docker.io: { credentials: { ${account} [nginx, "**", "*/app"] } }
+  docker.io: { credentials: { ${account} [nginx, "**", "*/app"] }, allow: ["alpine:3*", "library/*:3*"] }
+  quay.io: { deny: ["quay.io/acme/app:v*", "acme/**"] }
 `,
   );
   await writeFile(join(dir, 'secret'), 'x', { mode: 0o600 });
   t.deepEqual(await warnings(dir), [
+    'upstreams.docker.io.allow[0]: alpine:3* matches nothing: repositories of Docker Hub have two components, such as library/alpine:3*',
     'upstreams.docker.io.credentials.serve[0]: nginx matches nothing: repositories of Docker Hub have two components, such as library/nginx',
     'upstreams.ghcr.io.credentials.serve[0]: ghcr.io/acme/** matches nothing: patterns are written without the namespace, so acme/**',
+    'upstreams.quay.io.deny[0]: quay.io/acme/app:v* matches nothing: patterns are written without the namespace, so acme/app:v*',
   ]);
 });
 

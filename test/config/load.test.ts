@@ -114,6 +114,7 @@ test('the page about the configuration has a heading for every key', async (t) =
     'ca',
     'credentials',
     'credentials.serve',
+    'allow',
   ]) {
     t.regex(page, new RegExp(`^#+ .*\`${key.replaceAll('.', '\\.')}\``, 'm'), key);
   }

@@ -31,13 +31,14 @@ async function problemsOf(text: string): Promise<readonly string[]> {
 
 const NAMESPACE = 'a namespace: one component of a repository name, so in lower case and without a port';
 const UPSTREAM_KEYS =
-  'one of hosts, authHosts, alias, urls, ca, credentials, tokenHosts, blobHosts, tags, challenge, complete';
+  'one of hosts, authHosts, alias, urls, ca, credentials, tokenHosts, blobHosts, tags, challenge, allow, deny, complete';
 const PRESETS =
   'one of docker.io, ghcr.io, quay.io, lscr.io, registry.k8s.io, gcr.io, mcr.microsoft.com, public.ecr.aws';
 const ADDRESS = 'an address such as "[::]:443", 0.0.0.0:443 or :5000';
 const NETWORK = 'a network such as 192.0.2.0/24 or 2001:db8::/32';
 const DURATION = 'a duration such as 24h, 0s, 30d or 1h30m';
 const URL_ = 'an http or https URL without credentials, query and /v2';
+const IMAGES = 'a pattern such as library/**, acme/app-* or acme/app:v*';
 const PATTERN = 'a repository pattern such as team/** or team/app-*';
 
 const WRONG: readonly (readonly [title: string, text: string, ...problems: string[]])[] = [
@@ -191,6 +192,13 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     `1:26 hosted.repositories[0]: expected ${PATTERN}, got "team/"`,
     `1:33 hosted.repositories[1]: expected ${PATTERN}, got "a**"`,
     `1:40 hosted.repositories[2]: expected ${PATTERN}, got "/x"`,
+  ],
+  [
+    'rules that are none',
+    'upstreams: { ghcr.io: { allow: ["a:b:c", "A/**"], deny: acme } }',
+    `1:33 upstreams.ghcr.io.allow[0]: expected ${IMAGES}, got "a:b:c"`,
+    `1:42 upstreams.ghcr.io.allow[1]: expected ${IMAGES}, got "A/**"`,
+    '1:57 upstreams.ghcr.io.deny: expected a list, got "acme"',
   ],
   [
     'a registry that the published list does not hold',

@@ -38,6 +38,7 @@ function upstream(name: string, some: Partial<UpstreamConfig>): UpstreamConfig {
     tags,
     challenge: 'relay',
     complete: 'off',
+    deny: [],
     ...some,
   };
 }
@@ -153,7 +154,7 @@ test('a manifest that is written through is named, so that its tag can be forgot
   const asked = { listener: 'https', sni: 'ghcr.io', hosts: ['ghcr.io'], method: 'PUT', target: MANIFEST } as const;
   const target = route(table, asked);
   const repository = { root: 'cache', upstream: 'ghcr.io', name: 'library/nginx' };
-  t.like(target, { kind: 'pass', manifest: { repository, reference: { tag: 'latest' } } });
+  t.like(target, { kind: 'pass', subject: { repository, reference: { tag: 'latest' } } });
 });
 
 test('tokens are asked for at one path on every presented host, and at /token where it is the registry’s own', (t) => {

@@ -31,6 +31,7 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
     tags,
     challenge: 'relay',
     complete: 'off',
+    deny: [],
     ...some,
   };
 }

@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stringify } from 'yaml';
 import { loadConfig } from '../../src/config/load.ts';
+import type { Reload } from '../../src/config/reload.ts';
 import { type Layover, startLayover } from '../../src/main.ts';
 import { Client } from './client.ts';
 import type { ProfileName } from './upstream/profile.ts';
@@ -36,6 +37,8 @@ export interface GatewayOptions {
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
   /** Upstreams that are nobody's of `upstreams`, by namespace. */
   readonly further?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
+  /** Host names that the client finds here beside those that are configured. */
+  readonly hosts?: readonly string[];
   /** The clock that grants go by; epoch milliseconds. */
   readonly now?: () => number;
 }
@@ -43,20 +46,26 @@ export interface GatewayOptions {
 /** A real gateway in this process, in a directory of its own, in front of fake upstreams. */
 export class TestGateway implements AsyncDisposable {
   readonly dir: string;
-  readonly #config: object;
+  readonly #config: Readonly<Record<string, unknown>>;
+  readonly #hosts: readonly string[];
   readonly #now: () => number;
   #layover: Layover | undefined;
   #client: Client | undefined;
 
-  private constructor(dir: string, config: object, now = Date.now) {
+  private constructor(
+    dir: string,
+    config: Readonly<Record<string, unknown>>,
+    { hosts = [], now = Date.now }: GatewayOptions,
+  ) {
     this.dir = dir;
     this.#config = config;
+    this.#hosts = hosts;
     this.#now = now;
   }
 
   static async start(options: GatewayOptions): Promise<TestGateway> {
     const dir = await mkdtemp(join(tmpdir(), 'layover-gateway-'));
-    const gateway = new TestGateway(dir, await configOf(dir, options), options.now);
+    const gateway = new TestGateway(dir, await configOf(dir, options), options);
     await writeFile(join(dir, 'gateway.yaml'), stringify(gateway.#config));
     await gateway.up();
     return gateway;
@@ -67,7 +76,8 @@ export class TestGateway implements AsyncDisposable {
     const config = await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir });
     this.#layover = await startLayover(config, {}, { now: this.#now, silent: !LOUD });
     const { port } = this.#layover.addresses.https[0];
-    const hosts = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
+    const presented = Object.values(config.upstreams).flatMap((upstream) => [...upstream.hosts, ...upstream.authHosts]);
+    const hosts = [...presented, ...this.#hosts];
     const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, { address: '127.0.0.1', port }]));
     this.#client = new Client({ ca: this.#layover.root.certificatePem, connectTo, keepAlive: true });
   }
@@ -75,6 +85,17 @@ export class TestGateway implements AsyncDisposable {
   async down(): Promise<void> {
     this.#client?.[Symbol.dispose]();
     await this.#layover?.close(0);
+  }
+
+  /** Reads the configuration again, with other settings of an upstream laid over those at the start. */
+  async reload(namespace: string, settings: Readonly<Record<string, unknown>>): Promise<Reload | undefined> {
+    const upstreams = this.#config.upstreams as Readonly<Record<string, object>>;
+    const config = {
+      ...this.#config,
+      upstreams: { ...upstreams, [namespace]: { ...upstreams[namespace], ...settings } },
+    };
+    await writeFile(join(this.dir, 'gateway.yaml'), stringify(config));
+    return this.#layover?.reload(await loadConfig({ file: join(this.dir, 'gateway.yaml'), env: {}, cwd: this.dir }));
   }
 
   async restart(): Promise<void> {
@@ -112,7 +133,10 @@ export class TestGateway implements AsyncDisposable {
   }
 }
 
-async function configOf(dir: string, { upstreams, config, settings, further }: GatewayOptions): Promise<object> {
+async function configOf(
+  dir: string,
+  { upstreams, config, settings, further }: GatewayOptions,
+): Promise<Readonly<Record<string, unknown>>> {
   const entries: [string, object][] = [];
   for (const upstream of upstreams) {
     const namespace = NAMESPACE[upstream.profile];
