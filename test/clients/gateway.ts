@@ -7,6 +7,8 @@ import type { Upstream } from './upstreams/upstream.ts';
 
 /** Where the registries' names lead; not a loopback address, for which docker would neither insist on TLS nor check it. */
 export const gatewayAddress = '192.0.2.1';
+/** How the documents call it. */
+export const gatewayName = 'gateway.lan';
 const admin = '127.0.0.1:9464';
 const folder = join(workspace, 'gateway');
 
@@ -35,8 +37,23 @@ export class Gateway implements AsyncDisposable {
 
   async restart(): Promise<void> {
     await this.#daemon[Symbol.asyncDispose]();
+    await this.revive();
+  }
+
+  /** Ends it as a power cut would; `revive` brings it back. */
+  kill(): Promise<void> {
+    return this.#daemon.kill();
+  }
+
+  async revive(): Promise<void> {
     this.#daemon = this.#launch();
     await this.#ready();
+  }
+
+  /** Everything it has logged so far. */
+  async logs(): Promise<string> {
+    const files = ['gateway.log', 'access.log'].map((name) => readFile(join(folder, name), 'utf8'));
+    return (await Promise.all(files)).join('');
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -58,10 +75,12 @@ export class Gateway implements AsyncDisposable {
 
 function configuration(upstream: Upstream): object {
   return {
-    listen: { https: `${gatewayAddress}:443`, http: '127.0.0.1:5000', admin },
+    listen: { https: `${gatewayAddress}:443`, http: `${gatewayAddress}:5000`, admin },
     storage: { root: join(folder, 'data') },
     certs: { dir: join(folder, 'certs') },
     log: { access: { file: join(folder, 'access.log'), format: 'json' } },
+    names: [gatewayName],
+    dns: { pins: Object.fromEntries(upstream.hosts.entries().map(([name, address]) => [name, [address]])) },
     upstreams: { [upstream.registry]: upstream.settings },
   };
 }

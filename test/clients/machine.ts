@@ -1,5 +1,5 @@
 import { appendFile, mkdir, mkdtemp, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { Daemon, type RunOptions, run } from './process.ts';
 
 /** The folder that the gateway, the upstream and all clients of a row share; a tmpfs of the row's own. */
@@ -17,10 +17,9 @@ export class Machine {
   }
 
   /**
-   * Mounts the release at `lower` ("/" is the machine itself), in which these host names have these addresses;
-   * to be called inside a mount namespace of its own.
+   * Mounts the release at `lower` ("/" is the machine itself); to be called inside a mount namespace of its own.
    */
-  static async mount(lower: string, hosts: ReadonlyMap<string, string>): Promise<Machine> {
+  static async mount(lower: string): Promise<Machine> {
     const [root, upper, work] = ['/mnt/root', '/mnt/upper', '/mnt/work'] as const;
     await run(['mount', '-t', 'tmpfs', 'tmpfs', '/mnt']);
     await Promise.all([root, upper, work, workspace].map((path) => mkdir(path)));
@@ -35,13 +34,25 @@ export class Machine {
     }
     await mkdir(root + workspace, { recursive: true });
     await run(['mount', '--bind', workspace, root + workspace]);
-    await writeFile(`${root}/etc/hosts`, [...hosts].map(([name, address]) => `${address} ${name}\n`).join(''));
     return new Machine(root);
   }
 
   /** Adds a root certificate (PEM) to those that every program of the machine trusts. */
   async trust(certificate: string): Promise<void> {
     await appendFile(`${this.#root}/etc/ssl/certs/ca-certificates.crt`, `\n${certificate}`);
+  }
+
+  /** The addresses of host names, by name. */
+  resolve(hosts: ReadonlyMap<string, string>): Promise<void> {
+    return this.write({ '/etc/hosts': [...hosts].map(([name, address]) => `${address} ${name}\n`).join('') });
+  }
+
+  /** Writes files of the machine, by path. */
+  async write(files: Readonly<Record<string, string>>): Promise<void> {
+    for (const [path, text] of Object.entries(files)) {
+      await mkdir(dirname(this.#root + path), { recursive: true });
+      await writeFile(this.#root + path, text);
+    }
   }
 
   /** An empty folder that has the same path inside and outside of the machine. */

@@ -2,14 +2,15 @@ import { createHash } from 'node:crypto';
 import { access, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './process.ts';
-import type { Release } from './table.ts';
+import type { Generation } from './table.ts';
 
 const cache = '/var/cache/layover-test';
-const packages = ['ca-certificates', 'podman', 'skopeo', 'docker.io', 'docker-cli', 'containerd'];
+const packages = ['ca-certificates', 'podman', 'skopeo', 'buildah', 'docker.io', 'docker-cli', 'containerd'];
 /** What the machine itself must have: the clients of its own release, a registry, and the tools of this test. */
 const programs = [
   'podman',
   'skopeo',
+  'buildah',
   'dockerd',
   'containerd',
   'ctr',
@@ -34,10 +35,10 @@ export async function requirePrograms(): Promise<void> {
 }
 
 /** The folder that holds a Debian release: the machine's own, or unstable, made by debootstrap once and kept. */
-export async function prepareRelease(release: Release): Promise<string> {
-  if (release === 'bookworm') return '/';
+export async function prepareRelease(generation: Generation): Promise<string> {
+  if (generation !== 'sid') return '/';
   const hash = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12);
-  const folder = join(cache, `${release}-${hash}`);
+  const folder = join(cache, `${generation}-${hash}`);
   // the marker is written last: a folder without it was cut off in the making
   const marker = join(folder, 'layover-test-complete');
   const complete = await access(marker).then(
@@ -49,7 +50,7 @@ export async function prepareRelease(release: Release): Promise<string> {
   await mkdir(cache, { recursive: true });
   try {
     const include = `--include=${packages.join(',')}`;
-    const argv = ['debootstrap', '--variant=minbase', include, release, draft, await mirror()];
+    const argv = ['debootstrap', '--variant=minbase', include, generation, draft, await mirror()];
     await run(argv, { timeout: 15 * 60_000 });
     await rm(join(draft, 'var/cache/apt/archives'), { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });

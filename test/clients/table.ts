@@ -1,40 +1,122 @@
+import { buildah } from './clients/buildah.ts';
 import type { Client } from './clients/client.ts';
-import { containerd } from './clients/containerd.ts';
+import { containerd, containerdInRanges } from './clients/containerd.ts';
 import { docker, dockerWithContainerd } from './clients/docker.ts';
 import { podman } from './clients/podman.ts';
 import { skopeo } from './clients/skopeo.ts';
+import type { Door } from './doors.ts';
+import * as doors from './doors.ts';
+import type { Step } from './steps.ts';
 import { htpasswdRegistry, openRegistry } from './upstreams/debian-registry.ts';
 import { fakeRegistry } from './upstreams/fake-registry.ts';
 import type { Upstream } from './upstreams/upstream.ts';
 
-/** One cell of the table; without `error` it passed. */
-export interface Result {
+/** Debian 12 on the machine itself, Debian unstable in a folder, or a program built by Go and run on the machine. */
+export type Generation = 'bookworm' | 'sid' | 'go';
+
+export interface TestedClient {
+  /** What the table calls it; the generations of one client share the name. */
+  readonly name: string;
+  readonly generation: Generation;
+  readonly client: Client;
+  /** The first one is tested with every upstream, the others with the first upstream. */
+  readonly doors: readonly Door[];
+  /** Its own steps instead of those of every client. */
+  readonly steps?: readonly Step[];
+  /** Upstreams instead of all of them. */
+  readonly upstreams?: readonly string[];
+  /** Makes its program, once before the rows, with the network of the machine. */
+  readonly prepare?: () => Promise<unknown>;
+}
+
+/** A client, the way it is led to the gateway, and the registry behind: one machine, one gateway, many cells. */
+export interface RowName {
   readonly client: string;
+  readonly generation: Generation;
+  readonly door: string;
   readonly upstream: string;
+}
+
+/** One cell of the table; it passed unless it says why not. */
+export interface Result extends RowName {
   /** What the client says about itself; absent when the row did not get that far. */
   readonly version?: string;
   readonly step: string;
   readonly milliseconds: number;
+  /** Why the client, the door or the registry cannot do it; nothing was tried then. */
+  readonly cannot?: string;
   readonly error?: string;
 }
 
-export type Release = 'bookworm' | 'sid';
+const imageTools = [doors.transparent, doors.podmanMirror, doors.podmanPath, doors.pathOverTls];
+const classic = [doors.transparent, doors.dockerMirror, doors.dockerPath, doors.pathOverTls];
+const modern = [
+  doors.transparent,
+  doors.dockerMirror,
+  doors.dockerHosts,
+  doors.dockerDefault,
+  doors.dockerPath,
+  doors.pathOverTls,
+];
+const daemon = [
+  doors.transparent,
+  doors.containerdHosts,
+  doors.containerdDefault,
+  doors.containerdPath,
+  doors.pathOverTls,
+];
 
-export const clients: ReadonlyMap<string, { readonly release: Release; readonly client: Client }> = new Map([
-  ['podman bookworm', { release: 'bookworm', client: podman }],
-  ['skopeo bookworm', { release: 'bookworm', client: skopeo }],
-  ['docker bookworm', { release: 'bookworm', client: docker }],
-  ['containerd bookworm', { release: 'bookworm', client: containerd }],
-  ['podman sid', { release: 'sid', client: podman }],
-  ['skopeo sid', { release: 'sid', client: skopeo }],
-  ['docker sid', { release: 'sid', client: dockerWithContainerd }],
-  ['containerd sid', { release: 'sid', client: containerd }],
-]);
+export const clients: readonly TestedClient[] = [
+  { name: 'podman', generation: 'bookworm', client: podman, doors: imageTools },
+  { name: 'podman', generation: 'sid', client: podman, doors: imageTools },
+  { name: 'skopeo', generation: 'bookworm', client: skopeo, doors: imageTools },
+  { name: 'skopeo', generation: 'sid', client: skopeo, doors: imageTools },
+  { name: 'buildah', generation: 'bookworm', client: buildah, doors: imageTools },
+  { name: 'buildah', generation: 'sid', client: buildah, doors: imageTools },
+  { name: 'docker', generation: 'bookworm', client: docker, doors: classic },
+  { name: 'docker', generation: 'sid', client: docker, doors: classic },
+  { name: 'docker, containerd store', generation: 'sid', client: dockerWithContainerd, doors: modern },
+  { name: 'containerd', generation: 'bookworm', client: containerd, doors: daemon },
+  { name: 'containerd', generation: 'sid', client: containerd, doors: daemon },
+  { name: 'containerd, parallel ranges', generation: 'sid', client: containerdInRanges, doors: daemon },
+];
+
+/** Every row of the table. */
+export function rows(): RowName[] {
+  const all = [...upstreams.keys()];
+  return clients.flatMap(({ name, generation, doors, upstreams = all }) =>
+    doors.flatMap((door, index) =>
+      (index === 0 ? upstreams : upstreams.slice(0, 1)).map((upstream) => ({
+        client: name,
+        generation,
+        door: door.name,
+        upstream,
+      })),
+    ),
+  );
+}
+
+export function titleOf({ client, generation, door, upstream }: RowName): string {
+  return `${client} ${generation} × ${door} × ${upstream}`;
+}
+
+export function testedClient({ client, generation }: RowName): TestedClient {
+  const found = clients.find((entry) => entry.name === client && entry.generation === generation);
+  if (found === undefined) throw new Error(`no client ${client} ${generation}`);
+  return found;
+}
 
 export const upstreams: ReadonlyMap<string, () => Promise<Upstream>> = new Map([
-  ['hub', fakeRegistry('docker.io', 'hub')],
-  ['ghcr', fakeRegistry('ghcr.io', 'ghcr')],
-  ['quay', fakeRegistry('quay.io', 'quay')],
+  [
+    'hub',
+    fakeRegistry('docker.io', 'hub', {
+      registry: 'registry-1.docker.io',
+      token: 'auth.docker.io',
+      cdn: 'production.cloudflare.docker.com',
+    }),
+  ],
+  ['ghcr', fakeRegistry('ghcr.io', 'ghcr', { registry: 'ghcr.io', cdn: 'pkg-containers.githubusercontent.com' })],
+  ['quay', fakeRegistry('quay.io', 'quay', { registry: 'quay.io', cdn: 'cdn01.quay.io' })],
   ['docker-registry', openRegistry],
   ['docker-registry htpasswd', htpasswdRegistry],
 ]);

@@ -1,3 +1,4 @@
+import type { Door } from '../doors.ts';
 import type { Machine } from '../machine.ts';
 
 export interface Account {
@@ -28,6 +29,8 @@ export interface Store extends AsyncDisposable {
 export interface Client {
   /** The command that prints the version, for the table. */
   readonly version: readonly string[];
+  /** Steps that it cannot do, by name, each with the reason. */
+  readonly cannot?: Readonly<Record<string, string>>;
   /** `home` is the folder of the accounts that were logged in, which outlives the store. */
-  open(machine: Machine, home: string): Promise<Store>;
+  open(machine: Machine, home: string, door: Door): Promise<Store>;
 }

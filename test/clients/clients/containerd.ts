@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { documented } from '../doors.ts';
 import type { Machine } from '../machine.ts';
 import type { Daemon } from '../process.ts';
 import type { Account, Client, Pulled, Store } from './client.ts';
@@ -31,10 +32,10 @@ export class Containerd implements AsyncDisposable {
     this.#namespace = namespace;
     this.address = join(folder, 'containerd.sock');
     const state = ['--root', join(folder, 'root'), '--state', join(folder, 'state'), '--address', this.address];
-    this.#daemon = machine.start(['containerd', ...state, '--log-level', 'info'], join(folder, 'containerd.log'));
+    this.#daemon = machine.start(['containerd', ...state], join(folder, 'containerd.log'));
   }
 
-  static async start(machine: Machine, namespace = 'default'): Promise<Containerd> {
+  static async start(machine: Machine, namespace: string): Promise<Containerd> {
     const containerd = new Containerd(machine, await machine.folder('containerd'), namespace);
     await containerd.#daemon.ready(() => containerd.ctr(['version']));
     return containerd;
@@ -84,10 +85,12 @@ export class Containerd implements AsyncDisposable {
 class ContainerdStore implements Store {
   readonly #containerd: Containerd;
   readonly #home: string;
+  readonly #hosts: readonly string[];
 
-  constructor(containerd: Containerd, home: string) {
+  constructor(containerd: Containerd, home: string, hosts: readonly string[]) {
     this.#containerd = containerd;
     this.#home = home;
+    this.#hosts = hosts;
   }
 
   /** ctr has no login: the account goes with each command. */
@@ -101,6 +104,7 @@ class ContainerdStore implements Store {
       'pull',
       '--platform',
       `linux/${architecture}`,
+      ...this.#hosts,
       ...(await this.#user()),
       reference,
     ]);
@@ -114,6 +118,7 @@ class ContainerdStore implements Store {
       'push',
       '--platform',
       `linux/${architecture}`,
+      ...this.#hosts,
       ...(await this.#user()),
       to,
       from,
@@ -130,9 +135,21 @@ class ContainerdStore implements Store {
   }
 }
 
+const hosts = ['--hosts-dir', '/etc/containerd/certs.d'];
+
 export const containerd: Client = {
   version: ['containerd', '--version'],
-  async open(machine, home) {
-    return new ContainerdStore(await Containerd.start(machine), home);
+  async open(machine, home, door) {
+    const daemon = await Containerd.start(machine, 'default');
+    return new ContainerdStore(daemon, home, Object.keys(door.files).length > 0 ? hosts : []);
+  },
+};
+
+/** containerd 2 that fetches a layer in several ranges at once. */
+export const containerdInRanges: Client = {
+  version: containerd.version,
+  async open(machine, home, door) {
+    await machine.write({ '/etc/containerd/config.toml': documented('parallel') });
+    return containerd.open(machine, home, door);
   },
 };

@@ -21,11 +21,12 @@ const accessLine = /"GET \/v2\/\S+\/blobs\/(sha256:[0-9a-f]{64}) \S+" 20\d (\d+)
 class DebianRegistry implements Upstream {
   readonly registry: string;
   readonly settings: Readonly<Record<string, unknown>>;
+  readonly hosts: ReadonlyMap<string, string> = new Map();
+  readonly ca: string;
   readonly app: Repository;
   readonly secret?: Repository;
   readonly #daemon: Daemon;
   readonly #folder: string;
-  readonly #ca: string;
 
   private constructor(registry: string, folder: string, ca: string, daemon: Daemon, image: Image, owner?: Account) {
     this.registry = registry;
@@ -34,7 +35,7 @@ class DebianRegistry implements Upstream {
     if (owner !== undefined) this.secret = this.app;
     this.#daemon = daemon;
     this.#folder = folder;
-    this.#ca = ca;
+    this.ca = ca;
   }
 
   static async start(registry: string, owner?: Account): Promise<DebianRegistry> {
@@ -85,7 +86,7 @@ class DebianRegistry implements Upstream {
     const accept = [TYPES.ociIndex, TYPES.ociManifest, TYPES.dockerList, TYPES.dockerManifest].join(', ');
     const auth = `${account.username}:${account.password}`;
     return new Promise((resolve, reject) => {
-      const sent = request(`https://${address}${path}`, { ca: this.#ca, auth, headers: { accept } }, (response) => {
+      const sent = request(`https://${address}${path}`, { ca: this.ca, auth, headers: { accept } }, (response) => {
         response.resume();
         if (response.statusCode === 200) resolve(response.headers);
         else reject(new Error(`${path}: ${response.statusCode}`));
