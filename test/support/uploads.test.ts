@@ -26,6 +26,7 @@ test('an image that was pushed in chunks, at once and by mount can be pulled', a
   const session = String(opened.headers.location);
   t.is((await send('PATCH', session, { 'content-range': '0-699' }, head)).headers.range, '0-699');
   t.is((await send('PATCH', session, { 'content-range': '900-999' }, head)).status, 416);
+  t.is((await send('PUT', `${session}&digest=${chunked[0]}`, { 'content-range': '900-999' }, tail)).status, 416);
   t.is((await send('GET', session)).headers.range, '0-699');
   t.is((await send('PUT', `${session}&digest=${mounted[0]}`, {}, tail)).status, 400);
   const again = String((await send('POST', uploads)).headers.location);

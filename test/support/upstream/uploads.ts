@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto';
+import type { IncomingMessage } from 'node:http';
 import { buffer } from 'node:stream/consumers';
 import { digestOf, fromBytes } from '../content.ts';
 import { type Answer, type Exchange, failure } from './exchange.ts';
@@ -41,11 +42,8 @@ async function open(exchange: Exchange, repository: Repository): Promise<Answer>
 
 async function append(exchange: Exchange, repository: Repository, received: Buffer[]): Promise<Answer> {
   const { request, target } = exchange;
-  const start = /^(\d+)-(\d+)$/.exec(request.headers['content-range'] ?? '')?.[1];
   const bytes = await buffer(request);
-  if (start !== undefined && Number(start) !== sizeOf(received)) {
-    return progress(416, repository, target.reference);
-  }
+  if (outOfOrder(request, received)) return progress(416, repository, target.reference);
   received.push(bytes);
   return progress(202, repository, target.reference);
 }
@@ -56,7 +54,9 @@ async function finish(
   received: readonly Buffer[],
   session: string = target.reference,
 ): Promise<Answer> {
-  const content = fromBytes(Buffer.concat([...received, await buffer(request)]));
+  const bytes = await buffer(request);
+  if (outOfOrder(request, received)) return progress(416, repository, session);
+  const content = fromBytes(Buffer.concat([...received, bytes]));
   const digest = query.get('digest') ?? '';
   const [algorithm = ''] = digest.split(':');
   if (!/^sha(?:256|512)$/.test(algorithm) || digestOf(content, algorithm) !== digest) {
@@ -65,6 +65,12 @@ async function finish(
   repository.uploads.delete(session);
   repository.blobs.set(digest, content);
   return created(repository, digest);
+}
+
+/** Whether a chunk says that it belongs elsewhere than at the end of what has been received. */
+function outOfOrder({ headers }: IncomingMessage, received: readonly Buffer[]): boolean {
+  const start = /^(\d+)-(\d+)$/.exec(headers['content-range'] ?? '')?.[1];
+  return start !== undefined && Number(start) !== sizeOf(received);
 }
 
 function created(repository: Repository, digest: string): Answer {
