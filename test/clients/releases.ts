@@ -5,7 +5,19 @@ import { run } from './process.ts';
 import type { Generation } from './table.ts';
 
 const cache = '/var/cache/layover-test';
-const packages = ['ca-certificates', 'podman', 'skopeo', 'buildah', 'docker.io', 'docker-cli', 'containerd'];
+const packages = [
+  'ca-certificates',
+  'podman',
+  'skopeo',
+  'buildah',
+  'docker.io',
+  'docker-cli',
+  'docker-buildx',
+  'containerd',
+  'crane',
+  'oras',
+  'cosign',
+];
 /** What the machine itself must have: the clients of its own release, a registry, and the tools of this test. */
 const programs = [
   'podman',
