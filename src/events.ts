@@ -108,6 +108,12 @@ export type SpaceEvent =
   | { readonly phase: 'failing'; readonly code: string }
   | { readonly phase: 'recovered' };
 
+/** What was evicted to keep the cache within its size; `images` are whole ones. */
+export interface EvictionEvent {
+  readonly images: number;
+  readonly bytes: number;
+}
+
 /** A line for the operator: what happened, in one readable sentence. */
 export interface NoticeEvent {
   readonly level: 'debug' | 'info' | 'warn' | 'error';
@@ -129,6 +135,11 @@ export interface Events {
   certificates: CertificatesEvent;
   content: ContentEvent;
   space: SpaceEvent;
+  eviction: EvictionEvent;
+  /** Bytes of partial downloads that nobody is going on with. */
+  parked: { readonly bytes: number };
+  /** `building`: the index does not know yet what is here. */
+  index: { readonly state: 'absent' | 'building' | 'ready' };
   notice: NoticeEvent;
 }
 

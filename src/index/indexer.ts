@@ -1,0 +1,154 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { FileBackend } from '../store/file-backend.ts';
+import { Database } from './database.ts';
+import type { Entry } from './journal.ts';
+import type { Answers, Ask, Question, Report, Setting } from './questions.ts';
+import { rebuild } from './rebuild.ts';
+import { isDamaged, isInUse, Sqlite } from './sqlite.ts';
+
+/** How much of its time a walk rests, for the sake of what clients wait for: as long as it worked, divided by this. */
+const REST = 3;
+/** Milliseconds until what another process was in the way of is tried again. */
+const AGAIN = 1000;
+const TRIES = 5;
+
+/**
+ * The database and whoever writes it, together on a thread of their own. A damaged file or one that was taken away is
+ * made anew, one that cannot be written is given up for memory; either is filled again from the files.
+ */
+export class Indexer {
+  readonly #setting: Setting;
+  readonly #report: (report: Report) => void;
+  readonly #abort = new AbortController();
+  #database: Database;
+  #walking: Promise<void> | undefined;
+
+  constructor(setting: Setting, report: (report: Report) => void) {
+    this.#setting = setting;
+    this.#report = report;
+    this.#database = this.#open();
+    if (this.#database.isWhole) report({ state: 'ready' });
+    else void this.#rebuild();
+  }
+
+  async answer<Kind extends Ask>(question: Question & { readonly kind: Kind }): Promise<Answers[Kind]['answer']>;
+  async answer(question: Question): Promise<unknown> {
+    switch (question.kind) {
+      case 'news':
+        return this.#take(question.entries);
+      case 'rebuild':
+        return this.#again();
+      case 'repositories':
+        return this.#guard((database) => database.repositories());
+      case 'inventory':
+        return this.#guard((database) => (database.isWhole ? database.inventory(question.kept) : undefined));
+      case 'digests':
+        return this.#guard((database) => database.digests(question.ids));
+      case 'close':
+        return this.#close();
+    }
+  }
+
+  async #take(entries: readonly Entry[]): Promise<void> {
+    if (!this.#database.isNamed) this.#replace(this.#open());
+    for (let tries = 1; ; tries += 1) {
+      try {
+        return this.#guard((database) => database.apply(entries));
+      } catch (error) {
+        if (!isInUse(error) || tries === TRIES) throw error;
+        await sleep(AGAIN, undefined, { signal: this.#abort.signal });
+      }
+    }
+  }
+
+  /** Reads everything again, to the disk where that had failed before. */
+  async #again(): Promise<void> {
+    if (this.#database.isInMemory) this.#replace(this.#open());
+    await this.#rebuild();
+  }
+
+  async #close(): Promise<void> {
+    this.#abort.abort();
+    await this.#walking;
+    this.#database[Symbol.dispose]();
+  }
+
+  /** Runs `action`, and once more on a new database when this one fails. */
+  #guard<T>(action: (database: Database) => T): T {
+    try {
+      return action(this.#database);
+    } catch (error) {
+      if (isInUse(error)) throw error;
+      this.#giveUp(error);
+      return action(this.#database);
+    }
+  }
+
+  /** Goes on without the database that failed, and without its file, whose news ends here. */
+  #giveUp(error: unknown): void {
+    this.#report({ trouble: `the index failed and is made anew${isDamaged(error) ? '' : ', in memory'}`, error });
+    try {
+      Sqlite.remove(this.#setting.file);
+    } catch {
+      // On a disk that cannot be written nothing changes that the old file does not know.
+    }
+    this.#replace(isDamaged(error) ? this.#open() : new Database());
+  }
+
+  #replace(database: Database): void {
+    try {
+      this.#database[Symbol.dispose]();
+    } catch {
+      // What cannot be closed is of no more use either.
+    }
+    this.#database = database;
+    if (!database.isWhole) void this.#rebuild();
+  }
+
+  #open(): Database {
+    try {
+      return this.#openFile();
+    } catch (error) {
+      this.#report({ trouble: 'the index cannot be kept on disk and lives in memory', error });
+      return new Database();
+    }
+  }
+
+  #openFile(): Database {
+    const { file } = this.#setting;
+    try {
+      return new Database(file);
+    } catch (error) {
+      if (!isDamaged(error)) throw error;
+      this.#report({ trouble: 'the index is damaged and is made anew', error });
+      Sqlite.remove(file);
+      return new Database(file);
+    }
+  }
+
+  #rebuild(): Promise<void> {
+    this.#walking ??= this.#walk().finally(() => {
+      this.#walking = undefined;
+    });
+    return this.#walking;
+  }
+
+  /** Fills the database from the files, and then the one that took its place meanwhile, if any did. */
+  async #walk(): Promise<void> {
+    const { signal } = this.#abort;
+    const database = this.#database;
+    if (!database.isWhole) this.#report({ state: 'building' });
+    const pause = async (worked: number): Promise<void> => {
+      if (database !== this.#database) throw new Error('the index was made anew');
+      await sleep(worked / REST, undefined, { signal });
+    };
+    try {
+      await rebuild(new FileBackend(this.#setting.cache), database, pause);
+      this.#report({ state: 'ready' });
+    } catch (error) {
+      if (signal.aborted) return;
+      if (database !== this.#database) return this.#walk();
+      this.#report({ trouble: 'the index could not be filled from the files', error });
+    }
+  }
+}

@@ -1,0 +1,138 @@
+/** One object whose bytes are here. */
+export interface InventoryObject {
+  readonly id: number;
+  /** Bytes. */
+  readonly size: number;
+  /** When it was last used; only the order counts. */
+  readonly used: number;
+  readonly isManifest: boolean;
+}
+
+/** What is here and who names whom, by position, in arrays that hold a million objects in some 30 MB. */
+export interface Inventory {
+  readonly ids: Float64Array<ArrayBuffer>;
+  /** Bytes. */
+  readonly sizes: Float64Array<ArrayBuffer>;
+  /** When each was last used, itself or through what names it. */
+  readonly used: Float64Array<ArrayBuffer>;
+  /** 1 for manifests. */
+  readonly manifests: Uint8Array<ArrayBuffer>;
+  /** The manifest at position `p` names `children[starts[p]]` to `children[starts[p + 1] - 1]`. */
+  readonly starts: Uint32Array<ArrayBuffer>;
+  readonly children: Uint32Array<ArrayBuffer>;
+  /** How many manifests name each. */
+  readonly named: Uint32Array<ArrayBuffer>;
+  /** Manifests, and objects that nobody names: what was not used for longest first. */
+  readonly order: Uint32Array<ArrayBuffer>;
+  /** The positions of what must stay, as far as it was asked for. */
+  readonly kept: Uint32Array<ArrayBuffer>;
+  /** What was used after this was used in the last few seconds. */
+  readonly recent: number;
+}
+
+/** Who names whom, by ids. */
+export type Edge = readonly [parent: number, child: number];
+
+/**
+ * Puts together what is here. A use of a manifest counts for everything it names, and a use of what one manifest
+ * alone names counts for that manifest: its layers are still coming when others have been asked for since. `objects`
+ * by rising id; edges from or to what is not among them do not count.
+ */
+export function takeInventory(
+  objects: readonly InventoryObject[],
+  edges: readonly Edge[],
+  kept: readonly number[] = [],
+  recent = Infinity,
+): Inventory {
+  const ids = Float64Array.from(objects, ({ id }) => id);
+  const known = edges.flatMap(([from, to]): Edge[] => {
+    const [parent, child] = [positionOf(ids, from), positionOf(ids, to)];
+    return parent === undefined || child === undefined ? [] : [[parent, child]];
+  });
+  const graph = toGraph(ids.length, known);
+  const manifests = Uint8Array.from(objects, ({ isManifest }) => Number(isManifest));
+  const used = Float64Array.from(objects, (object) => object.used);
+  raise(used, graph, known);
+  lower(used, graph, manifests);
+  const heads = Uint32Array.from(ids.keys()).filter((one) => manifests[one] === 1 || graph.named[one] === 0);
+  return {
+    ids,
+    sizes: Float64Array.from(objects, ({ size }) => size),
+    used,
+    manifests,
+    ...graph,
+    order: heads.sort((one, other) => at(used, one) - at(used, other)),
+    kept: Uint32Array.from(kept.map((id) => positionOf(ids, id)).filter((position) => position !== undefined)),
+    recent,
+  };
+}
+
+/** The number at `index`, which is within the array. */
+export function at(numbers: Float64Array | Uint32Array, index: number): number {
+  return numbers[index] ?? 0;
+}
+
+/** What the manifest at `position` names. */
+export function childrenOf({ starts, children }: Graph, position: number): Uint32Array {
+  return children.subarray(at(starts, position), at(starts, position + 1));
+}
+
+type Graph = Pick<Inventory, 'starts' | 'children' | 'named'>;
+
+function toGraph(count: number, edges: readonly Edge[]): Graph {
+  const starts = new Uint32Array(count + 1);
+  const named = new Uint32Array(count);
+  for (const [parent, child] of edges) {
+    starts[parent + 1] = at(starts, parent + 1) + 1;
+    named[child] = at(named, child) + 1;
+  }
+  for (let position = 0; position < count; position += 1) {
+    starts[position + 1] = at(starts, position + 1) + at(starts, position);
+  }
+  const next = starts.slice();
+  const children = new Uint32Array(edges.length);
+  for (const [parent, child] of edges) {
+    children[at(next, parent)] = child;
+    next[parent] = at(next, parent) + 1;
+  }
+  return { starts, children, named };
+}
+
+/** Counts uses of what one manifest alone names for that manifest. */
+function raise(used: Float64Array, { named }: Graph, edges: readonly Edge[]): void {
+  const parents = new Map<number, number>();
+  for (const [parent, child] of edges) if (named[child] === 1) parents.set(child, parent);
+  for (const [child, first] of parents) {
+    const use = at(used, child);
+    for (let up: number | undefined = first; up !== undefined && at(used, up) < use; up = parents.get(up)) {
+      used[up] = use;
+    }
+  }
+}
+
+/** Counts uses of manifests for what they name: the latest use comes first and finds what it counts for unseen. */
+function lower(used: Float64Array, graph: Graph, manifests: Uint8Array): void {
+  const seen = new Uint8Array(used.length);
+  const latestFirst = Uint32Array.from(used.keys()).filter((one) => manifests[one] === 1);
+  latestFirst.sort((one, other) => at(used, other) - at(used, one));
+  for (const source of latestFirst) {
+    const use = at(used, source);
+    const reached = [source];
+    for (let one = reached.pop(); one !== undefined; one = reached.pop()) {
+      if (seen[one] === 1) continue;
+      seen[one] = 1;
+      used[one] = Math.max(at(used, one), use);
+      for (const child of childrenOf(graph, one)) reached.push(child);
+    }
+  }
+}
+
+function positionOf(ids: Float64Array, id: number): number | undefined {
+  let [low, high] = [0, ids.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if (at(ids, middle) < id) low = middle + 1;
+    else high = middle;
+  }
+  return ids[low] === id ? low : undefined;
+}
