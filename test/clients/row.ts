@@ -72,7 +72,12 @@ async function runStep(step: Step, row: Row, version: string): Promise<void> {
   const error = cannot === undefined ? await step.run(row).then(() => undefined, chain) : undefined;
   failed ||= error !== undefined;
   const milliseconds = Math.round(performance.now() - started);
-  const outcome = { ...(cannot !== undefined && { cannot }), ...(error !== undefined && { error }) };
+  const remark = row.client.remarks?.[step.name];
+  const outcome = {
+    ...(cannot !== undefined && { cannot }),
+    ...(cannot === undefined && remark !== undefined && { remark }),
+    ...(error !== undefined && { error }),
+  };
   const result: Result = { ...name, version, step: step.name, milliseconds, ...outcome };
   process.stdout.write(`${JSON.stringify(result)}\n`);
 }

@@ -45,6 +45,8 @@ export interface Result extends RowName {
   readonly milliseconds: number;
   /** Why the client, the door or the registry cannot do it; nothing was tried then. */
   readonly cannot?: string;
+  /** What has to be known although it passed. */
+  readonly remark?: string;
   readonly error?: string;
 }
 

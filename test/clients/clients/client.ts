@@ -24,6 +24,8 @@ export interface Store extends AsyncDisposable {
   pull(reference: string, architecture: string): Promise<Pulled>;
   /** Pushes what was pulled as `from` under another name. */
   push(from: string, to: string, architecture: string): Promise<void>;
+  /** Throws away what is left of a broken pull, where the client itself goes on with it, wrong bytes or not. */
+  discard?(): Promise<void>;
 }
 
 export interface Client {
@@ -31,6 +33,8 @@ export interface Client {
   readonly version: readonly string[];
   /** Steps that it cannot do, by name, each with the reason. */
   readonly cannot?: Readonly<Record<string, string>>;
+  /** What has to be known about steps that it can do, by name. */
+  readonly remarks?: Readonly<Record<string, string>>;
   /** `home` is the folder of the accounts that were logged in, which outlives the store. */
   open(machine: Machine, home: string, door: Door): Promise<Store>;
 }

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Machine } from '../machine.ts';
 import type { Daemon } from '../process.ts';
 import type { Account, Client, Pulled, Store } from './client.ts';
-import { Containerd } from './containerd.ts';
+import { Containerd, keepsWrongBytes } from './containerd.ts';
 
 interface Inspected {
   readonly Id: string;
@@ -113,6 +113,10 @@ class ContainerdImageStore implements Store {
     return this.#docker.push(from, to, ['--platform', `linux/${architecture}`]);
   }
 
+  async discard(): Promise<void> {
+    await this.#docker.command(['image', 'prune', '--force']);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#docker[Symbol.asyncDispose]();
     await this.#containerd[Symbol.asyncDispose]();
@@ -128,6 +132,7 @@ export const docker: Client = {
 
 export const dockerWithContainerd: Client = {
   version: ['dockerd', '--version'],
+  remarks: keepsWrongBytes,
   async open(machine, home) {
     const containerd = await Containerd.start(machine, 'moby');
     const storage = ['--containerd', containerd.address, '--feature', 'containerd-snapshotter=true'];

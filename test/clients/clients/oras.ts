@@ -1,0 +1,48 @@
+import { join } from 'node:path';
+import type { Door } from '../doors.ts';
+import type { Machine } from '../machine.ts';
+import type { Account, Client, Pulled, Store } from './client.ts';
+import { readLayout } from './layout.ts';
+
+class OrasStore implements Store {
+  readonly #machine: Machine;
+  readonly #folder: string;
+  readonly #accounts: string;
+  readonly #plain: boolean;
+  readonly #pulled = new Map<string, string>();
+
+  constructor(machine: Machine, folder: string, home: string, door: Door) {
+    this.#machine = machine;
+    this.#folder = folder;
+    this.#accounts = join(home, 'config.json');
+    this.#plain = door.name === 'path';
+  }
+
+  async login(registry: string, { username, password }: Account): Promise<void> {
+    const options = ['--registry-config', this.#accounts, '--username', username, '--password-stdin'];
+    await this.#machine.run(['oras', 'login', ...options, registry], { input: password });
+  }
+
+  async pull(reference: string, architecture: string): Promise<Pulled> {
+    const layout = join(this.#folder, `image-${this.#pulled.size}`);
+    this.#pulled.set(reference, layout);
+    const options = ['--from-registry-config', this.#accounts, ...(this.#plain ? ['--from-plain-http'] : [])];
+    const target = ['--to-oci-layout', `${layout}:pulled`];
+    await this.#machine.run(['oras', 'copy', ...options, '--platform', `linux/${architecture}`, reference, ...target]);
+    return readLayout(layout);
+  }
+
+  async push(from: string, to: string): Promise<void> {
+    const source = ['--from-oci-layout', `${this.#pulled.get(from)}:pulled`];
+    await this.#machine.run(['oras', 'copy', '--to-registry-config', this.#accounts, ...source, to]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+export const oras: Client = {
+  version: ['oras', 'version'],
+  async open(machine, home, door) {
+    return new OrasStore(machine, await machine.folder('oras'), home, door);
+  },
+};

@@ -1,0 +1,52 @@
+import { join } from 'node:path';
+import type { Door } from '../doors.ts';
+import { regctlPrograms } from '../go-programs.ts';
+import type { Machine } from '../machine.ts';
+import type { Account, Client, Pulled, Store } from './client.ts';
+import { readLayout } from './layout.ts';
+
+const program = regctlPrograms.path('regctl');
+
+class RegctlStore implements Store {
+  readonly #machine: Machine;
+  readonly #folder: string;
+  readonly #home: string;
+  readonly #options: readonly string[];
+  readonly #pulled = new Map<string, string>();
+
+  constructor(machine: Machine, folder: string, home: string, door: Door) {
+    this.#machine = machine;
+    this.#folder = folder;
+    this.#home = home;
+    this.#options = door.name === 'path' ? ['--host', 'reg=gateway.lan:5000,tls=disabled'] : [];
+  }
+
+  async login(registry: string, { username, password }: Account): Promise<void> {
+    await this.#regctl(['registry', 'login', registry, '--user', username, '--pass-stdin'], password);
+  }
+
+  async pull(reference: string, architecture: string): Promise<Pulled> {
+    const layout = join(this.#folder, `image-${this.#pulled.size}`);
+    this.#pulled.set(reference, layout);
+    await this.#regctl(['image', 'copy', '--platform', `linux/${architecture}`, reference, `ocidir://${layout}:pulled`]);
+    return readLayout(layout);
+  }
+
+  async push(from: string, to: string): Promise<void> {
+    await this.#regctl(['image', 'copy', `ocidir://${this.#pulled.get(from)}:pulled`, to]);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  #regctl(args: readonly string[], input = ''): Promise<Buffer> {
+    const env = { HOME: this.#home, REGCTL_CONFIG: join(this.#home, 'regctl.json') };
+    return this.#machine.run([program, ...this.#options, ...args], { input, env });
+  }
+}
+
+export const regctl: Client = {
+  version: [program, 'version', '--format', '{{.VCSTag}}'],
+  async open(machine, home, door) {
+    return new RegctlStore(machine, await machine.folder('regctl'), home, door);
+  },
+};

@@ -1,0 +1,68 @@
+import { createHash } from 'node:crypto';
+import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { run } from './process.ts';
+
+const cache = '/var/cache/layover-test';
+
+/** Programs of one Go module that no Debian release has; built once and kept. */
+export class GoPrograms {
+  readonly #packages: readonly string[];
+  readonly #folder: string;
+
+  constructor(version: string, packages: readonly string[]) {
+    this.#packages = packages.map((path) => `${path}@${version}`);
+    const hash = createHash('sha256').update(this.#packages.join(' ')).digest('hex').slice(0, 12);
+    this.#folder = join(cache, `go-${hash}`);
+  }
+
+  /** Where a program lies once they are built. */
+  path(name: string): string {
+    return join(this.#folder, name);
+  }
+
+  /** Builds them, unless they are there. Takes minutes, the network, and 15 minutes at most for each of two commands. */
+  readonly prepare = async (): Promise<void> => {
+    if (await exists(this.#folder)) return;
+    await mkdir(cache, { recursive: true });
+    const draft = await mkdtemp(`${this.#folder}.`);
+    try {
+      const module = join(draft, 'module');
+      const built = join(draft, 'built');
+      await mkdir(module);
+      const go = (args: readonly string[]) =>
+        run(['go', '-C', module, ...args], { env: environment(), timeout: 900_000 });
+      // within a module of our own, because `go install` refuses modules that replace or exclude others
+      await go(['mod', 'init', 'clients.test']);
+      await go(['get', ...this.#packages]);
+      const paths = this.#packages.map((name) => name.replace(/@.*/, ''));
+      await go(['build', '-trimpath', '-ldflags=-s -w', '-o', `${built}/`, ...paths]);
+      if ((await readdir(built)).length !== paths.length)
+        throw new Error(`go has not built all of ${paths.join(', ')}`);
+      await rename(built, this.#folder);
+    } finally {
+      await rm(draft, { recursive: true, force: true });
+    }
+  };
+}
+
+/** The caller's own, for it says where modules come from, with Go at its usual place. */
+function environment(): Record<string, string> {
+  const own = Object.fromEntries(Object.entries(process.env).map(([name, value]) => [name, value ?? '']));
+  const path = `${own.PATH}:/usr/local/go/bin`;
+  return { ...own, PATH: path, CGO_ENABLED: '0', GOFLAGS: '-mod=mod', GOTOOLCHAIN: 'local', GOWORK: 'off' };
+}
+
+function exists(path: string): Promise<boolean> {
+  return access(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+export const buildkitPrograms = new GoPrograms('v0.29.0', [
+  'github.com/moby/buildkit/cmd/buildctl',
+  'github.com/moby/buildkit/cmd/buildkitd',
+]);
+export const helmPrograms = new GoPrograms('v4.3.1', ['helm.sh/helm/v4/cmd/helm']);
+export const regctlPrograms = new GoPrograms('v0.11.7', ['github.com/regclient/regclient/cmd/regctl']);
