@@ -6,7 +6,7 @@ import { rootOptions } from './config/root-options.ts';
 import type { GatewayAddresses } from './gateway/gateway.ts';
 import { openGateway } from './main/doors.ts';
 import { furnish } from './main/rooms.ts';
-import { openUpstreams, readAuthorities } from './main/upstreams.ts';
+import { readFiles, Upstreams } from './main/upstreams.ts';
 import { openLayout } from './store/layout.ts';
 import { startTelemetry } from './telemetry/telemetry.ts';
 import { Identity } from './tls/identity.ts';
@@ -21,8 +21,8 @@ export interface Layover {
   readonly root: Root;
   /** Opens the access log by its name again, after it was rotated. */
   reopenLogs(): void;
-  /** Lets what can change without a restart take effect. */
-  reload(next: Config): Reload;
+  /** Lets what can change without a restart take effect, and reads the files again that upstreams name. */
+  reload(next: Config): Promise<Reload>;
   /** Stops accepting, finishes what runs for at most `drain` milliseconds, parks the fills. */
   close(drain: number): Promise<void>;
 }
@@ -54,19 +54,18 @@ export async function startLayover(
     proxy: proxyFromEnvironment(env),
     isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
   });
-  const authorities = await readAuthorities(config);
-  const upstreams = await openUpstreams(config, authorities, network);
+  const upstreams = new Upstreams(config, await readFiles(config), network);
   let current = config;
   const rooms = furnish(() => current, layout, upstreams, now);
   const identity = await openIdentity(config, now);
   let isReady = false;
-  const gateway = openGateway(config, { identity, network, authorities, telemetry, rooms, isReady: () => isReady });
+  const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, isReady: () => isReady });
   const close = async (drain: number): Promise<void> => {
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
     await rooms.cache.close();
-    for (const upstream of upstreams.values()) await upstream[Symbol.asyncDispose]();
+    await upstreams[Symbol.asyncDispose]();
     await telemetry.close();
   };
   try {
@@ -74,12 +73,13 @@ export async function startLayover(
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
     void loadUndici();
-    const change = (next: Config): Reload => {
+    const change = async (next: Config): Promise<Reload> => {
       const outcome = reload(current, next);
+      const files = upstreams.use(outcome.config, await readFiles(outcome.config));
       current = outcome.config;
       telemetry.setLevel(current.log.level);
       gateway.reroute(current);
-      return outcome;
+      return { ...outcome, applied: [...outcome.applied, ...files] };
     };
     return { addresses, root, reopenLogs: () => telemetry.reopen(), reload: change, close };
   } catch (error) {

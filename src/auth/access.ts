@@ -17,9 +17,8 @@ export type Probe = Pick<UpstreamRequest, 'kind' | 'path'>;
 export interface AccessPolicy {
   /** Milliseconds for which a proof still counts while the upstream cannot be asked; 0: never. */
   readonly offline: number;
-  /** Whether the configured account of the repository's upstream serves it to everybody. */
-  readonly served: (repository: Repository) => boolean;
-  readonly hasCredentials: (upstream: string) => boolean;
+  /** The account of ours that is for a repository, and whether it serves it to everybody. */
+  readonly account: (repository: Repository) => { readonly id: string; readonly serves: boolean } | undefined;
 }
 
 /** Milliseconds a proof counts without asking again; a token that ends earlier ends it earlier. */
@@ -28,9 +27,6 @@ const PUBLIC_RECHECK = 24 * 3_600_000;
 const RETRY_PROBE = 3_600_000;
 const PROBE_TIMEOUT = 20_000;
 const REMEMBERED = 50_000;
-
-/** The configured account among the principals of a record. */
-const ACCOUNT = 'configured';
 
 /**
  * Whose bytes these are. Content is shared by digest, permission is not: a repository is readable by whom its
@@ -45,7 +41,7 @@ export class Access {
   readonly #live = new Recent<{ readonly since: number; readonly until: number }>(REMEMBERED);
   /** When a repository was last probed anonymously. */
   readonly #probed = new Recent<number>(REMEMBERED);
-  /** When a repository last refused the configured account. */
+  /** When a repository last refused an account of ours, by both. */
   readonly #declined = new Recent<number>(REMEMBERED);
 
   /** `now`: epoch milliseconds. */
@@ -68,7 +64,8 @@ export class Access {
         this.#probeAnonymously(repository, probe);
       return 'public';
     }
-    const served = this.#policy.served(repository) ? proofOf(record, ACCOUNT) : undefined;
+    const account = this.#policy.account(repository);
+    const served = account?.serves === true ? proofOf(record, ownPrincipal(account.id)) : undefined;
     if (served !== undefined && (offline || isWithin(served, now, GRANT_LIFE))) return 'served';
     if (caller.principal === 'anonymous') return undefined;
     const live = this.#live.get(key(caller.principal, repository));
@@ -86,13 +83,12 @@ export class Access {
    */
   async identity(caller: Caller, repository: Repository): Promise<Identity> {
     const { authorization, principal } = caller;
-    if (this.isServed(repository)) return { kind: 'configured' };
+    const account = this.#trustedAccount(repository);
+    if (account?.serves === true) return { kind: 'configured', account: account.id };
     if (authorization !== undefined && principal !== 'anonymous') return { kind: 'forward', authorization, principal };
     const record = await this.#proofs.of(repository);
     if (record.public !== undefined) {
-      const { upstream } = repository;
-      const hasAccount = this.#policy.hasCredentials(upstream) && this.#trustsAccount(repository);
-      return { kind: hasAccount ? 'configured' : 'anonymous' };
+      return account === undefined ? { kind: 'anonymous' } : { kind: 'configured', account: account.id };
     }
     if (caller.offline === true && this.#bridges(record, caller)) {
       throw new UpstreamError('unreachable', 'the token service could not be reached, so nobody can be asked');
@@ -104,7 +100,8 @@ export class Access {
   async proved(caller: Caller, identity: Identity, repository: Repository, probe: Probe): Promise<void> {
     publish('proof', { upstream: repository.upstream, result: 'granted' });
     if (identity.kind === 'configured') {
-      if (this.#policy.served(repository)) await this.#record(repository, ACCOUNT);
+      if (this.#policy.account(repository)?.serves === true)
+        await this.#record(repository, ownPrincipal(identity.account));
       return;
     }
     if (identity.kind === 'anonymous' || identity.principal === 'anonymous') return this.#setPublic(repository, true);
@@ -123,8 +120,8 @@ export class Access {
     publish('proof', { upstream: repository.upstream, result: 'refused' });
     if (identity.kind === 'anonymous') return this.#setPublic(repository, false);
     if (identity.kind === 'forward') return this.withdraw(caller.principal, repository);
-    this.#declined.set(namespaced(repository), this.#now());
-    await this.#erase(repository, ACCOUNT);
+    this.#declined.set(`${identity.account} ${namespaced(repository)}`, this.#now());
+    await this.#erase(repository, ownPrincipal(identity.account));
   }
 
   /** Forgets that `principal` was let read `repository`. */
@@ -134,9 +131,9 @@ export class Access {
     await this.#erase(repository, principal);
   }
 
-  /** Whether this repository is served to everybody by the configured account, as far as that may read it. */
+  /** Whether this repository is served to everybody by an account of ours, as far as that may read it. */
   isServed(repository: Repository): boolean {
-    return this.#policy.served(repository) && this.#trustsAccount(repository);
+    return this.#trustedAccount(repository)?.serves === true;
   }
 
   #bridges(record: AccessRecord, { principal }: Caller): boolean {
@@ -155,8 +152,10 @@ export class Access {
     await this.#proofs.update(repository, (record) => withoutProof(record, principal));
   }
 
-  #trustsAccount(repository: Repository): boolean {
-    return !isWithin(this.#declined.get(namespaced(repository)), this.#now(), GRANT_LIFE);
+  #trustedAccount(repository: Repository): ReturnType<AccessPolicy['account']> {
+    const account = this.#policy.account(repository);
+    const declined = account && this.#declined.get(`${account.id} ${namespaced(repository)}`);
+    return isWithin(declined, this.#now(), GRANT_LIFE) ? undefined : account;
   }
 
   async #setPublic(repository: Repository, isPublic: boolean): Promise<void> {
@@ -203,6 +202,11 @@ export class Access {
     response.body.destroy();
     return response.status;
   }
+}
+
+/** An account of ours among the principals of a record. */
+function ownPrincipal(account: string): string {
+  return `configured:${account}`;
 }
 
 function key(principal: Principal, repository: Repository): string {

@@ -1,7 +1,7 @@
 import { parseContentRange } from '../oci/range.ts';
 import type { Repository } from '../oci/route.ts';
 import type { Identity, UpstreamResponse } from '../upstream/contract.ts';
-import { UpstreamError } from '../upstream/contract.ts';
+import { principalOf, UpstreamError } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
 /** Where a blob's bytes can be had, and as whom: one upstream repository that names the digest. */
@@ -15,11 +15,11 @@ export interface Source {
 
 /** Whether two sources are the same place asked by the same principal. */
 export function sameSource(one: Source, other: Source): boolean {
-  return one.upstream === other.upstream && one.path === other.path && principalOf(one) === principalOf(other);
-}
-
-function principalOf({ identity }: Source): string {
-  return identity.kind === 'forward' ? identity.principal : identity.kind;
+  return (
+    one.upstream === other.upstream &&
+    one.path === other.path &&
+    principalOf(one.identity) === principalOf(other.identity)
+  );
 }
 
 /** A body that begins at `start` of a blob of `size` bytes (`undefined`: the upstream did not say). */

@@ -4,7 +4,7 @@ import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
 import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
 import { namespaced } from '../oci/route.ts';
 import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
-import { type Identity, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
+import { type Identity, principalOf, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, type Why } from './answer.ts';
 import type { Parts } from './blobs.ts';
@@ -100,8 +100,7 @@ export class Tags {
   /** One question at a time for the same thing, shared by all who are the same to the upstream. */
   #check(asking: ManifestAsking, tag: string, identity: Identity, granted: boolean): Promise<Checked> {
     const { repository, accept } = asking;
-    const asker = identity.kind === 'forward' ? identity.principal : identity.kind;
-    const key = `${asker} ${namespaced(repository)}:${tag} ${acceptClass(accept)}`;
+    const key = `${principalOf(identity)} ${namespaced(repository)}:${tag} ${acceptClass(accept)}`;
     const running = this.#checking.get(key);
     if (running !== undefined) return running;
     const checking = this.#ask(asking, tag, identity, granted).finally(() => this.#checking.delete(key));

@@ -28,7 +28,7 @@ export async function start(load: () => Promise<Config>, json: boolean): Promise
 /** Reads the configuration again; one with mistakes changes nothing. */
 async function reload(layover: Layover, load: () => Promise<Config>): Promise<void> {
   try {
-    const { applied, pending } = layover.reload(await load());
+    const { applied, pending } = await layover.reload(await load());
     const changed = applied.length === 0 ? 'nothing else than before' : applied.join(', ');
     publish('notice', { level: 'info', message: `SIGHUP: the configuration was read again: ${changed}` });
     if (pending.length === 0) return;

@@ -22,6 +22,7 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
     })),
     ...openListeners(config),
     ...upstreams.flatMap(idlePatterns),
+    ...upstreams.flatMap(idleAccounts),
     ...(await certificateTroubles(config)),
     ...(await Promise.all(upstreams.map(fileTroubles))).flat(),
     ...(await fleetingStorage(config.storage.root)),
@@ -48,13 +49,33 @@ function isLoopback(host: string): boolean {
 
 /** Patterns that no repository of this registry can match. */
 function idlePatterns({ name, allow = [], deny, credentials }: UpstreamConfig): Warning[] {
-  const lists = { allow, deny, 'credentials.serve': credentials?.serve ?? [] };
-  return Object.entries(lists).flatMap(([list, patterns]) =>
+  const accounts = credentials.flatMap(({ serve, repositories = [] }, index) => {
+    const key = credentialsKey(credentials, index);
+    return [[`${key}.repositories`, repositories] as const, [`${key}.serve`, serve] as const];
+  });
+  const lists = [['allow', allow] as const, ['deny', deny] as const, ...accounts];
+  return lists.flatMap(([list, patterns]) =>
     patterns.flatMap((pattern, index) => {
       const message = whyIdle(name, pattern);
       return message === undefined ? [] : [{ key: `upstreams.${name}.${list}[${index}]`, message }];
     }),
   );
+}
+
+/** Accounts that stand behind one that is for everything. */
+function idleAccounts({ name, credentials }: UpstreamConfig): Warning[] {
+  const last = credentials.findIndex(({ repositories = ['**'] }) => repositories.includes('**'));
+  return credentials.flatMap((_, index) =>
+    last < 0 || index <= last
+      ? []
+      : [{ key: `upstreams.${name}.credentials[${index}]`, message: `credentials[${last}] is for every repository` }],
+  );
+}
+
+/** Where an account stands: a map of its own, or one of a list. */
+function credentialsKey(credentials: UpstreamConfig['credentials'], index: number): string {
+  const isAlone = credentials.length === 1 && credentials[0]?.repositories === undefined;
+  return isAlone ? 'credentials' : `credentials[${index}]`;
 }
 
 function whyIdle(namespace: string, pattern: string): string | undefined {
@@ -81,13 +102,18 @@ async function certificateTroubles({ certs, names, upstreams }: Config): Promise
   }
 }
 
-async function fileTroubles({ name, ca, credentials }: UpstreamConfig): Promise<Warning[]> {
+async function fileTroubles({ name, ca, clientCert, credentials }: UpstreamConfig): Promise<Warning[]> {
   const found: Warning[] = [];
   const add = (key: string, message: string | undefined): void => {
     if (message !== undefined) found.push({ key: `upstreams.${name}.${key}`, message });
   };
   if (ca !== undefined) add('ca', await fileTrouble(ca, false));
-  if (credentials) add('credentials.passwordFile', await fileTrouble(credentials.passwordFile, true));
+  if (clientCert !== undefined) {
+    add('clientCert.chain', await fileTrouble(clientCert.chain, false));
+    add('clientCert.key', await fileTrouble(clientCert.key, true));
+  }
+  for (const [index, { passwordFile }] of credentials.entries())
+    add(`${credentialsKey(credentials, index)}.passwordFile`, await fileTrouble(passwordFile, true));
   return found;
 }
 

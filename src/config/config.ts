@@ -9,6 +9,19 @@ export interface ListenAddress {
 
 export type AtLeastOne<Value> = readonly [Value, ...Value[]];
 
+/** An account of ours at a registry. */
+export interface AccountConfig {
+  /** Tells it from others, also after a restart. */
+  readonly id: string;
+  /** Patterns of the repositories that it is for; without them, all. */
+  readonly repositories?: readonly string[];
+  readonly username: string;
+  /** Absolute path. */
+  readonly passwordFile: string;
+  /** Patterns of repositories served to everybody with this account. */
+  readonly serve: readonly string[];
+}
+
 /** One upstream registry. The namespace is its key in {@link Config.upstreams}. */
 export interface UpstreamConfig {
   readonly name: string;
@@ -22,13 +35,10 @@ export interface UpstreamConfig {
   readonly urls: readonly URL[];
   /** Absolute path of PEM certificates trusted beside the system's. */
   readonly ca?: string;
-  readonly credentials?: {
-    readonly username: string;
-    /** Absolute path. */
-    readonly passwordFile: string;
-    /** Patterns of repositories served to everybody with this account. */
-    readonly serve: readonly string[];
-  };
+  /** PEM files by absolute paths, shown to the registry and to `tokenHosts`. */
+  readonly clientCert?: { readonly chain: string; readonly key: string };
+  /** Of these, the first that is for a repository is used there. */
+  readonly credentials: readonly AccountConfig[];
   /** `host[:port]` that may be sent credentials for tokens. */
   readonly tokenHosts: readonly string[];
   /** `host[:port]` allowed as redirect targets although private or http. */

@@ -1,4 +1,5 @@
-import type { Config, UpstreamConfig } from './config.ts';
+import { matchesPattern } from '../oci/name.ts';
+import type { AccountConfig, Config, UpstreamConfig } from './config.ts';
 
 /** What a host name means on the transparent door; `auth`: it only issues tokens. */
 export interface PresentedHost {
@@ -14,4 +15,14 @@ export function presentedHosts({ upstreams }: Pick<Config, 'upstreams'>): Readon
     for (const host of upstream.hosts) presented.set(host, { upstream, auth: false });
   }
   return presented;
+}
+
+/** The account of ours that is for a repository of an upstream. */
+export function accountFor(
+  { credentials }: Pick<UpstreamConfig, 'credentials'>,
+  repository: string,
+): AccountConfig | undefined {
+  return credentials.find(
+    ({ repositories }) => repositories?.some((pattern) => matchesPattern(pattern, repository)) ?? true,
+  );
 }

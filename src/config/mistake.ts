@@ -62,7 +62,7 @@ export function oneOf(choices: Iterable<string>): string {
 
 /** A password may have slipped into any value beside the user name. */
 function isSecret(path: Path): boolean {
-  return path.includes('credentials') && !path.includes('serve');
+  return path.includes('credentials') && !path.includes('serve') && !path.includes('repositories');
 }
 
 function shown(value: unknown): string {

@@ -24,19 +24,19 @@ export function reload(running: Config, next: Config): Reload {
   return { config, applied: differences(running, config, []), pending: differences(config, next, []) };
 }
 
-function reloadUpstream(before: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {
-  const { tags, challenge, deny, allow, credentials } = next;
-  const { allow: _, ...running } = before;
-  const account = running.credentials;
-  const serve = credentials?.username === account?.username ? (credentials?.serve ?? []) : [];
-  return {
-    ...running,
-    tags,
-    challenge,
-    deny,
-    ...(allow && { allow }),
-    ...(account !== undefined && { credentials: { ...account, serve } }),
-  };
+const RELOADED: ReadonlySet<string> = new Set<keyof UpstreamConfig>([
+  'tags',
+  'challenge',
+  'allow',
+  'deny',
+  'credentials',
+  'clientCert',
+]);
+
+function reloadUpstream(running: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {
+  const kept = Object.entries(running).filter(([key]) => !RELOADED.has(key));
+  const taken = Object.entries(next).filter(([key]) => RELOADED.has(key));
+  return Object.fromEntries([...kept, ...taken]) as unknown as UpstreamConfig;
 }
 
 function differences(one: unknown, other: unknown, path: Path): string[] {

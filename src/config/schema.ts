@@ -79,6 +79,19 @@ const addresses = z
   .preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip))
   .meta({ type: ['string', 'array'] });
 
+const account = {
+  username: text('a user name as a string', (name) => name || undefined),
+  passwordFile: path,
+  serve: patterns.optional(),
+};
+
+export interface WrittenAccount {
+  readonly repositories?: readonly string[] | undefined;
+  readonly username: string;
+  readonly passwordFile: string;
+  readonly serve?: readonly string[] | undefined;
+}
+
 const upstream = map({
   hosts,
   authHosts: hosts,
@@ -88,11 +101,11 @@ const upstream = map({
     .min(1, { error: 'at least one URL' })
     .readonly(),
   ca: path.nullish(),
-  credentials: map({
-    username: text('a user name as a string', (name) => name || undefined),
-    passwordFile: path,
-    serve: patterns.optional(),
-  }).nullish(),
+  clientCert: map({ chain: path, key: path }).nullish(),
+  credentials: z
+    .union([map(account), z.array(map({ repositories: patterns.optional(), ...account }))])
+    .transform((written): readonly WrittenAccount[] => [written].flat())
+    .nullish(),
   tokenHosts: peers,
   blobHosts: peers,
   tags: map({ ttl: duration, staleOnError: duration }),

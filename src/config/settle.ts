@@ -1,6 +1,7 @@
+import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
-import type { Config, UpstreamConfig } from './config.ts';
-import type { WrittenConfig, WrittenUpstream } from './schema.ts';
+import type { AccountConfig, Config, UpstreamConfig } from './config.ts';
+import type { WrittenAccount, WrittenConfig, WrittenUpstream } from './schema.ts';
 
 const FALLBACK_PORT = 8443;
 
@@ -39,7 +40,7 @@ function settleCerts({ dir, permit, chain, key }: WrittenConfig['certs'], cwd: s
 }
 
 function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {
-  const { alias, allow, ca, credentials, ...rest } = written;
+  const { alias, allow, ca, clientCert, credentials, ...rest } = written;
   return {
     ...rest,
     name,
@@ -48,14 +49,21 @@ function settleUpstream(name: string, written: WrittenUpstream, cwd: string): Up
     ...(alias != null && { alias }),
     ...(allow != null && { allow }),
     ...(ca != null && { ca: resolve(cwd, ca) }),
-    ...(credentials != null && {
-      credentials: {
-        username: credentials.username,
-        passwordFile: resolve(cwd, credentials.passwordFile),
-        serve: credentials.serve ?? [],
-      },
+    ...(clientCert != null && {
+      clientCert: { chain: resolve(cwd, clientCert.chain), key: resolve(cwd, clientCert.key) },
     }),
+    credentials: (credentials ?? []).map((account) => settleAccount(account, cwd)),
   };
+}
+
+/** One user name may stand for many accounts, as where only the password tells who it is. */
+function settleAccount(
+  { username, passwordFile, serve = [], repositories }: WrittenAccount,
+  cwd: string,
+): AccountConfig {
+  const file = resolve(cwd, passwordFile);
+  const id = createHash('sha256').update(`${username}\0${file}`).digest('hex').slice(0, 16);
+  return { id, username, passwordFile: file, serve, ...(repositories && { repositories }) };
 }
 
 /** Without a prototype: keys come from requests too, and `constructor` is a valid repository component. */

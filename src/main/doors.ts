@@ -6,26 +6,21 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Identity } from '../tls/identity.ts';
 import { keepFresh, tlsOptions } from '../tls/server-options.ts';
 import { toClientError } from '../upstream/failure.ts';
-import type { Network } from '../upstream/network.ts';
 import { VIA } from '../upstream/via.ts';
 import type { Rooms } from './rooms.ts';
+import type { Upstreams } from './upstreams.ts';
 
 /** What stands behind the doors. */
 export interface Doors {
   readonly identity: Identity;
-  readonly network: Network;
-  readonly authorities: ReadonlyMap<string, string>;
+  readonly upstreams: Upstreams;
   readonly telemetry: Telemetry;
   readonly rooms: Rooms;
   readonly isReady: () => boolean;
 }
 
 /** The gateway before it listens. */
-export function openGateway(
-  config: Config,
-  { identity, network, authorities, telemetry, rooms, isReady }: Doors,
-): Gateway {
-  const agents = new Map<string, ReturnType<Network['agent']>>();
+export function openGateway(config: Config, { identity, upstreams, telemetry, rooms, isReady }: Doors): Gateway {
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),
@@ -39,13 +34,7 @@ export function openGateway(
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
     rootCertificates: () => identity.rootCertificates,
     via: VIA.split(' ')[1] ?? VIA,
-    agent: (upstream, base) => {
-      const key = `${upstream} ${base.origin}`;
-      const agent =
-        agents.get(key) ?? network.agent({ secure: base.protocol === 'https:', ca: authorities.get(upstream) });
-      agents.set(key, agent);
-      return agent;
-    },
+    agent: (upstream, base) => upstreams.agent(upstream, base),
     rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
     onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
   });

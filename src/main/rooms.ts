@@ -10,13 +10,16 @@ import { Fills } from '../cache/fills.ts';
 import { Membership } from '../cache/membership.ts';
 import { SmallObjects } from '../cache/small-objects.ts';
 import type { Config, UpstreamConfig } from '../config/config.ts';
+import { accountFor } from '../config/lookup.ts';
 import { matchesPattern } from '../oci/name.ts';
+import type { Repository } from '../oci/route.ts';
 import { Content } from '../store/content.ts';
 import { FileBackend } from '../store/file-backend.ts';
 import { FileClaims } from '../store/file-claims.ts';
 import type { Layout } from '../store/layout.ts';
 import { Spool } from '../store/spool.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import type { Upstreams } from './upstreams.ts';
 
 /** What answers requests, without doors. */
 export interface Rooms {
@@ -31,19 +34,21 @@ export interface Rooms {
 export function furnish(
   config: () => Config,
   layout: Layout,
-  upstreams: ReadonlyMap<string, Upstream>,
+  upstreams: Pick<Upstreams, 'get'>,
   now: () => number,
 ): Rooms {
-  const upstream = (name: string): Upstream => known(upstreams.get(name), name);
+  const upstream = (name: string): Upstream => upstreams.get(name);
   const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
   const content = new Content(new FileBackend(layout.cache), { durable: false });
   const policy = {
     get offline() {
       return config().grants.offline;
     },
-    served: ({ upstream: name, name: repository }: { upstream: string; name: string }) =>
-      settings(name).credentials?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false,
-    hasCredentials: (name: string) => settings(name).credentials !== undefined,
+    account: ({ upstream: name, name: repository }: Repository) => {
+      const account = accountFor(settings(name), repository);
+      const serves = account?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false;
+      return account && { id: account.id, serves };
+    },
   };
   const access = new Access(content, policy, upstream, now);
   const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);

@@ -1,41 +1,115 @@
 import { readFile } from 'node:fs/promises';
-import type { Config } from '../config/config.ts';
+import type { Agent } from 'node:http';
+import { createSecureContext } from 'node:tls';
+import type { Config, UpstreamConfig } from '../config/config.ts';
+import type { ClientCertificate, UpstreamOptions } from '../upstream/contract.ts';
 import type { Network } from '../upstream/network.ts';
 import { Upstream } from '../upstream/upstream.ts';
 
-/** PEM certificates trusted for an upstream beside the system's, by its namespace. */
-export async function readAuthorities({ upstreams }: Config): Promise<ReadonlyMap<string, string>> {
-  const authorities = new Map<string, string>();
-  for (const { name, ca } of Object.values(upstreams)) {
-    if (ca !== undefined) authorities.set(name, await readFile(ca, 'utf8'));
-  }
-  return authorities;
+/** What stands in the files that the configuration of an upstream names. */
+type Files = Pick<UpstreamOptions, 'ca' | 'clientCert' | 'accounts'>;
+
+/** By the upstream's namespace. */
+export type FilesByUpstream = ReadonlyMap<string, Files>;
+
+/** Throws when one of them cannot be read or is of no use. */
+export async function readFiles({ upstreams }: Config): Promise<FilesByUpstream> {
+  const files = Object.values(upstreams).map(async (upstream) => [upstream.name, await filesOf(upstream)] as const);
+  return new Map(await Promise.all(files));
 }
 
-/** Every configured upstream by its namespace. */
-export async function openUpstreams(
-  config: Config,
-  authorities: ReadonlyMap<string, string>,
-  network: Network,
-): Promise<Map<string, Upstream>> {
-  const upstreams = new Map<string, Upstream>();
-  for (const upstream of Object.values(config.upstreams)) {
-    const { name, hosts, urls, credentials, tokenHosts, blobHosts } = upstream;
-    const ca = authorities.get(name);
-    const account = credentials && {
-      username: credentials.username,
-      password: (await readFile(credentials.passwordFile, 'utf8')).trim(),
-    };
-    const options = {
-      name,
-      hosts,
-      urls,
-      tokenHosts,
-      blobHosts,
-      ...(ca !== undefined && { ca }),
-      ...(account && { credentials: account }),
-    };
-    upstreams.set(name, new Upstream(options, network));
+async function filesOf({ ca, clientCert, credentials }: UpstreamConfig): Promise<Files> {
+  const accounts = credentials.map(async ({ id, username, passwordFile }) => {
+    return [id, { username, password: (await readFile(passwordFile, 'utf8')).trim() }] as const;
+  });
+  return {
+    accounts: Object.fromEntries(await Promise.all(accounts)),
+    ...(ca !== undefined && { ca: await readFile(ca, 'utf8') }),
+    ...(clientCert !== undefined && { clientCert: await readClientCertificate(clientCert) }),
+  };
+}
+
+async function readClientCertificate({ chain, key }: { chain: string; key: string }): Promise<ClientCertificate> {
+  const [cert, secret] = await Promise.all([readFile(chain, 'utf8'), readFile(key, 'utf8')]);
+  try {
+    createSecureContext({ cert, key: secret });
+  } catch (cause) {
+    throw new Error(`${chain} and ${key} are not a certificate and its unencrypted key in PEM`, { cause });
   }
-  return upstreams;
+  return { cert, key: secret };
+}
+
+/** What is kept open to one upstream. */
+interface Open {
+  readonly options: UpstreamOptions;
+  readonly upstream: Upstream;
+  /** For what is passed through, by origin. */
+  readonly agents: Map<string, Agent>;
+}
+
+/** The upstreams of the configuration, each made when it is first needed and again when what it is made of changes. */
+export class Upstreams implements AsyncDisposable {
+  readonly #network: Network;
+  readonly #open = new Map<string, Open>();
+  #config: Config;
+  #files: FilesByUpstream;
+
+  constructor(config: Config, files: FilesByUpstream, network: Network) {
+    this.#config = config;
+    this.#files = files;
+    this.#network = network;
+  }
+
+  /** Throws for a name that is not configured. */
+  get(name: string): Upstream {
+    return this.#opened(name).upstream;
+  }
+
+  /** Connects to `base` as the upstream's configuration says. */
+  agent(name: string, base: URL): Agent {
+    const { agents, options } = this.#opened(name);
+    const { ca, clientCert, urls } = options;
+    const isOwn = urls.some(({ origin }) => origin === base.origin);
+    const secure = base.protocol === 'https:';
+    const agent = agents.get(base.origin) ?? this.#network.agent({ secure, ca, ...(isOwn && { clientCert }) });
+    agents.set(base.origin, agent);
+    return agent;
+  }
+
+  /**
+   * Goes on by another configuration and other files; tells whose files differ. What runs ends as it began, with the
+   * account and the certificate of its beginning.
+   */
+  use(config: Config, files: FilesByUpstream): readonly string[] {
+    const differing = [...files].filter(([name, now]) => !isSame(now, this.#files.get(name)));
+    this.#config = config;
+    this.#files = files;
+    for (const [name, { options }] of this.#open) if (!isSame(options, this.#optionsOf(name))) this.#open.delete(name);
+    return differing.map(([name]) => `upstreams.${name} (its files)`);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const { upstream } of this.#open.values()) await upstream[Symbol.asyncDispose]();
+  }
+
+  #opened(name: string): Open {
+    const found = this.#open.get(name);
+    if (found !== undefined) return found;
+    const options = this.#optionsOf(name);
+    if (options === undefined) throw new Error(`no upstream is called ${name}`);
+    const opened = { options, upstream: new Upstream(options, this.#network), agents: new Map<string, Agent>() };
+    this.#open.set(name, opened);
+    return opened;
+  }
+
+  #optionsOf(name: string): UpstreamOptions | undefined {
+    const upstream = this.#config.upstreams[name];
+    if (upstream === undefined) return undefined;
+    const { hosts, urls, tokenHosts, blobHosts } = upstream;
+    return { name, hosts, urls, tokenHosts, blobHosts, ...this.#files.get(name) };
+  }
+}
+
+function isSame(one: unknown, other: unknown): boolean {
+  return JSON.stringify(one) === JSON.stringify(other);
 }

@@ -1,5 +1,11 @@
 import type { Readable } from 'node:stream';
 
+/** A certificate chain and its key; both PEM. */
+export interface ClientCertificate {
+  readonly cert: string;
+  readonly key: string;
+}
+
 /** How to talk to one remote registry; built from the configuration by the one who wires the rooms. */
 export interface UpstreamOptions {
   /** Namespace, such as `docker.io`. */
@@ -10,18 +16,27 @@ export interface UpstreamOptions {
   readonly urls: readonly URL[];
   /** PEM certificates trusted beside the system's. */
   readonly ca?: string;
-  readonly credentials?: { readonly username: string; readonly password: string };
+  /** Shown to the origins of `urls` and to `tokenHosts`, and to no other host. */
+  readonly clientCert?: ClientCertificate;
+  /** Accounts of ours by their ids. */
+  readonly accounts?: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
   /** `host[:port]` that may be sent credentials for tokens, beside the hosts of `urls`. */
   readonly tokenHosts: readonly string[];
   /** `host[:port]` that are allowed as redirect targets although private or http. */
   readonly blobHosts: readonly string[];
 }
 
-/** As whom a request is made: nobody, the configured account, or a client whose own header is passed on. */
+/** As whom a request is made: nobody, an account of ours, or a client whose own header is passed on. */
 export type Identity =
   | { readonly kind: 'anonymous' }
-  | { readonly kind: 'configured' }
+  | { readonly kind: 'configured'; readonly account: string }
   | { readonly kind: 'forward'; readonly authorization: string; readonly principal: string };
+
+/** Tells askers apart who may get different answers. */
+export function principalOf(identity: Identity): string {
+  if (identity.kind === 'forward') return identity.principal;
+  return identity.kind === 'configured' ? identity.account : identity.kind;
+}
 
 export interface UpstreamRequest {
   readonly kind: 'manifest' | 'blob' | 'tags' | 'referrers' | 'other';

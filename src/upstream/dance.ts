@@ -15,7 +15,8 @@ export interface Step {
   /** The upstream's own URL is http or private; asked only when it matters. */
   readonly lax: () => Promise<boolean>;
   readonly repository: string;
-  readonly principal: 'anonymous' | 'configured';
+  /** `anonymous`, or the id of an account of ours. */
+  readonly principal: string;
   readonly signal: AbortSignal;
 }
 
@@ -39,17 +40,18 @@ export class Dance {
   readonly #tokens: Tokens;
   /** By origin, and by origin and repository. */
   readonly #demands = new Map<string, Demand>();
-  /** When the configured account was denied a token, by where and for what it was asked. */
+  /** When an account was denied a token, by the account and where and for what it was asked. */
   readonly #denied = new Map<string, number>();
-  #refused = false;
+  /** The accounts that the token server refused last. */
+  readonly #refused = new Set<string>();
 
   constructor(options: UpstreamOptions, server: TokenServer, closed: AbortSignal) {
     this.#options = options;
     this.#tokens = new Tokens(async (request, signal) => {
-      const authorization = request.principal === 'configured' ? this.#basic() : undefined;
-      const { guarded } = request;
+      const { guarded, principal } = request;
+      const authorization = this.#basic(principal);
       const answer = await server.ask({ method: 'GET', url: tokenUrl(request), authorization, guarded, signal });
-      if (authorization !== undefined) this.#notice(answer.status >= 300);
+      if (authorization !== undefined) this.#notice(principal, answer.status >= 300);
       return answer;
     }, closed);
   }
@@ -104,26 +106,27 @@ export class Dance {
 
   async #prove(step: Step, demand: Demand): Promise<Proof> {
     if (demand.scheme === 'basic') {
-      const authorization = step.principal === 'configured' ? this.#basic() : undefined;
+      const authorization = this.#basic(step.principal);
       return { demand, fresh: true, ...(authorization !== undefined && { authorization }) };
     }
-    const request = { ...demand, principal: this.#isDenied(demand) ? 'anonymous' : step.principal };
+    const denial = `${step.principal} ${tokenUrl(demand).href}`;
+    const request = { ...demand, principal: this.#isDenied(denial) ? 'anonymous' : step.principal };
     const token = await this.#tokens.get(request, step.signal);
     if (token !== undefined) return { demand, fresh: token.fresh, authorization: `Bearer ${token.value}` };
     if (request.principal === 'anonymous') return { demand, fresh: true };
-    this.#remember(this.#denied, tokenUrl(demand).href, performance.now());
+    this.#remember(this.#denied, denial, performance.now());
     return this.#prove(step, demand);
   }
 
-  /** What the configured account is denied, anybody may still be given. */
-  #isDenied(demand: Omit<TokenRequest, 'principal'>): boolean {
-    const at = this.#denied.get(tokenUrl(demand).href);
+  /** What an account is denied, anybody may still be given. */
+  #isDenied(denial: string): boolean {
+    const at = this.#denied.get(denial);
     return at !== undefined && performance.now() - at < DENIED_FOR;
   }
 
   #forget(step: Step, { demand, authorization }: Proof): void {
     if (demand.scheme !== 'bearer' || authorization === undefined) return;
-    for (const principal of new Set([step.principal, 'anonymous' as const]))
+    for (const principal of new Set([step.principal, 'anonymous']))
       this.#tokens.forget({ ...demand, principal }, authorization.slice('Bearer '.length));
   }
 
@@ -136,18 +139,17 @@ export class Dance {
     }
   }
 
-  #basic(): string | undefined {
-    const { credentials } = this.#options;
-    if (credentials === undefined) return undefined;
-    return `Basic ${Buffer.from(`${credentials.username}:${credentials.password}`).toString('base64')}`;
+  #basic(principal: string): string | undefined {
+    const account = this.#options.accounts?.[principal];
+    return account && `Basic ${Buffer.from(`${account.username}:${account.password}`).toString('base64')}`;
   }
 
-  #notice(refused: boolean): void {
-    if (refused && !this.#refused) {
-      const message = `${this.#options.name}: the token server refuses the configured credentials`;
-      publish('notice', { level: 'warn', message });
-    }
-    this.#refused = refused;
+  #notice(principal: string, refused: boolean): void {
+    if (!refused) return void this.#refused.delete(principal);
+    if (this.#refused.has(principal)) return;
+    this.#refused.add(principal);
+    const message = `${this.#options.name}: the token server refuses the configured credentials`;
+    publish('notice', { level: 'warn', message });
   }
 }
 

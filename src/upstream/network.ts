@@ -4,7 +4,7 @@ import { isIP, type LookupFunction, connect as netConnect, type Socket } from 'n
 import type { Duplex } from 'node:stream';
 import { createSecureContext, getCACertificates, type SecureContext, connect as tlsConnect } from 'node:tls';
 import { hostOf, isPrivateAddress, portOf } from './address.ts';
-import { UpstreamError } from './contract.ts';
+import { type ClientCertificate, UpstreamError } from './contract.ts';
 import { Proxies, type ProxySettings, tunnel } from './proxy.ts';
 import { type Address, Resolver } from './resolver.ts';
 
@@ -29,6 +29,7 @@ export interface Target {
   readonly secure: boolean;
   /** PEM certificates trusted beside the system's. */
   readonly ca?: string | undefined;
+  readonly clientCert?: ClientCertificate | undefined;
   /** Refuse addresses outside the public internet. Behind a proxy only literal addresses can be judged. */
   readonly guarded?: boolean;
   /** Milliseconds until the connection, TLS included, must stand; 10 s when absent. */
@@ -111,7 +112,7 @@ export class Network {
   }
 
   /** A keep-alive agent of `node:http` or `node:https` whose connections are made by this network. */
-  agent(options: { readonly secure: boolean; readonly ca?: string | undefined }): Agent {
+  agent(options: Pick<Target, 'secure' | 'ca' | 'clientCert'>): Agent {
     const agent = options.secure ? new SecureAgent({ keepAlive: true }) : new PlainAgent({ keepAlive: true });
     agent.createConnection = (to, callback) => {
       const target = { host: to.host ?? 'localhost', port: Number(to.port), ...options };
@@ -147,7 +148,7 @@ export class Network {
     const socket = tlsConnect({
       ...(tunnelled === undefined ? dial : { host, socket: tunnelled }),
       servername: isIP(host) === 0 ? host : '',
-      secureContext: this.#context(target.ca),
+      secureContext: this.#context(target),
       minVersion: 'TLSv1.2',
       ALPNProtocols: ['http/1.1'],
     });
@@ -155,12 +156,14 @@ export class Network {
   }
 
   /** Made on first use: reading the system's store takes tens of milliseconds. */
-  #context(ca = ''): SecureContext {
-    const made = this.#contexts.get(ca);
+  #context({ ca, clientCert }: Target): SecureContext {
+    const key = JSON.stringify([ca, clientCert]);
+    const made = this.#contexts.get(key);
     if (made !== undefined) return made;
     const roots = new Set([...getCACertificates('default'), ...getCACertificates('system')]);
-    const context = createSecureContext({ ca: ca === '' ? [...roots] : [...roots, ca], minVersion: 'TLSv1.2' });
-    this.#contexts.set(ca, context);
+    const trusted = ca === undefined ? [...roots] : [...roots, ca];
+    const context = createSecureContext({ ca: trusted, minVersion: 'TLSv1.2', ...clientCert });
+    this.#contexts.set(key, context);
     return context;
   }
 }

@@ -69,13 +69,13 @@ export class Redirects {
     const { url, guarded, own } = place;
     const send = (authorization?: string): Promise<Answer> => {
       const all = { ...headers, ...(authorization !== undefined && { authorization }) };
-      return this.#wire.exchange({ kind, method, url, headers: all, guarded, signal, headTimeout });
+      return this.#wire.exchange({ kind, method, url, headers: all, guarded, own, signal, headTimeout });
     };
     if (identity.kind === 'bare') return send();
     if (identity.kind === 'forward' && own) return send(identity.authorization);
     if (!own && !url.pathname.startsWith('/v2/')) return send();
-    const configured = own && identity.kind === 'configured' && this.#options.credentials !== undefined;
-    const principal = configured ? 'configured' : 'anonymous';
+    const account = own && identity.kind === 'configured' ? identity.account : '';
+    const principal = Object.hasOwn(this.#options.accounts ?? {}, account) ? account : 'anonymous';
     return this.#dance.perform({ url, own, lax, repository, principal, signal }, send);
   }
 

@@ -63,6 +63,8 @@ export class TokenServer {
       headers,
       body,
       guarded,
+      // Only realms that were checked get here; a certificate is for those that stand in the configuration.
+      own: true,
       alone: true,
       signal,
     });

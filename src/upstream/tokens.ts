@@ -6,7 +6,8 @@ export interface TokenRequest {
   readonly realm: URL;
   readonly service: string | undefined;
   readonly scopes: readonly string[];
-  readonly principal: 'anonymous' | 'configured';
+  /** `anonymous`, or the id of an account of ours. */
+  readonly principal: string;
   readonly guarded: boolean;
 }
 

@@ -6,6 +6,7 @@ import { Breaker } from './breaker.ts';
 import { parseBudget } from './budget.ts';
 import {
   type PingRecord,
+  principalOf,
   UpstreamError,
   type UpstreamOptions,
   type UpstreamRequest,
@@ -52,19 +53,20 @@ export class Upstream implements AsyncDisposable {
   #last: { readonly challenges: readonly Challenge[]; readonly base: URL } | undefined;
 
   constructor(options: UpstreamOptions, network: Network) {
-    const { name, ca } = options;
+    const { name, ca, clientCert, urls, tokenHosts } = options;
     this.name = name;
     this.#options = options;
     const breakerOf = (origin: string): Breaker | undefined => this.#breakers.get(origin);
     this.#failover = new Failover(
       name,
-      options.urls.map((url) => ({ url, breaker: this.#guard(url, network) })),
+      urls.map((url) => ({ url, breaker: this.#guard(url, network) })),
     );
-    for (const host of options.tokenHosts) {
+    for (const host of tokenHosts) {
       for (const scheme of ['https', 'http']) this.#guard(new URL(`${scheme}://${host}`), network);
     }
     this.#coolDown = new CoolDown(name);
-    this.#wire = new Wire({ name, ca, network, watch: breakerOf });
+    const trusted = [...urls, ...tokenHosts.map((host) => new URL(`https://${host}`))].map(({ origin }) => origin);
+    this.#wire = new Wire({ name, ca, clientCert, trusted, network, watch: breakerOf });
     this.#tokenServer = new TokenServer(name, this.#wire, breakerOf);
     const dance = new Dance(options, this.#tokenServer, this.#closed.signal);
     this.#redirects = new Redirects(options, network, this.#wire, dance);
@@ -181,7 +183,8 @@ export class Upstream implements AsyncDisposable {
     if (made !== undefined) return made;
     const target = { host: hostOf(url), port: portOf(url), secure: url.protocol === 'https:', timeout: PROBE_TIMEOUT };
     const probe = async (): Promise<void> => {
-      const socket = await network.connect({ ...target, ca: this.#options.ca });
+      const { ca, clientCert } = this.#options;
+      const socket = await network.connect({ ...target, ca, clientCert });
       socket.destroy();
     };
     const breaker = new Breaker(probe, (state) => {
@@ -203,8 +206,4 @@ function headersOf({ kind, accept, range, userAgent }: UpstreamRequest): Record<
     ...(types.length > 0 && { accept: types.join(', ') }),
     ...(range !== undefined && { range: `bytes=${range.start}-${range.end === undefined ? '' : range.end - 1}` }),
   };
-}
-
-function principalOf(identity: UpstreamRequest['identity']): string {
-  return identity.kind === 'forward' ? identity.principal : identity.kind;
 }

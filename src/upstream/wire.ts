@@ -2,7 +2,7 @@ import { isIP, type Socket } from 'node:net';
 import type { Readable } from 'node:stream';
 import type { Agent, buildConnector, Dispatcher } from 'undici';
 import { publish, type UpstreamRequestEvent } from '../events.ts';
-import { UpstreamError } from './contract.ts';
+import { type ClientCertificate, UpstreamError } from './contract.ts';
 import { type Network, reasonOf } from './network.ts';
 import { VIA } from './via.ts';
 
@@ -15,6 +15,8 @@ export interface Exchange {
   readonly body?: Uint8Array | undefined;
   /** Must not connect to a private address. */
   readonly guarded: boolean;
+  /** Asked of the upstream itself, not of a place that a redirect led to. */
+  readonly own: boolean;
   /** Uses a connection of its own, so that no answer can be taken for another credential's. */
   readonly alone?: boolean;
   readonly signal: AbortSignal;
@@ -58,6 +60,9 @@ export interface WireOptions {
   /** Namespace of the upstream, for events and messages. */
   readonly name: string;
   readonly ca?: string | undefined;
+  readonly clientCert?: ClientCertificate | undefined;
+  /** The origins that the certificate may be shown to. */
+  readonly trusted: readonly string[];
   readonly network: Network;
   readonly watch: (origin: string) => ConnectWatch | undefined;
 }
@@ -111,8 +116,10 @@ export class Wire implements AsyncDisposable {
 
   /** Bodies have pools of their own: a HEAD must not queue behind 32 downloads. */
   #agent(exchange: Exchange, undici: Undici): Agent {
-    const { guarded } = exchange;
-    const key = `${guarded ? 'guarded' : 'open'} ${exchange.kind === 'blob' && exchange.method === 'GET'}`;
+    const { guarded, kind, method, own, url } = exchange;
+    const { clientCert, trusted } = this.#options;
+    const certified = clientCert !== undefined && own && trusted.includes(url.origin);
+    const key = `${guarded} ${certified} ${kind === 'blob' && method === 'GET'}`;
     const made = this.#agents.get(key);
     if (made !== undefined) return made;
     const agent = new undici.Agent({
@@ -124,7 +131,7 @@ export class Wire implements AsyncDisposable {
       keepAliveTimeout: KEEP_ALIVE,
       maxHeaderSize: MAX_HEAD,
       connect: (to, callback) => {
-        this.#connect(to, guarded).then(
+        this.#connect(to, guarded, certified).then(
           (socket) => callback(null, socket),
           (error: Error) => callback(error, null),
         );
@@ -134,13 +141,14 @@ export class Wire implements AsyncDisposable {
     return agent;
   }
 
-  async #connect(to: buildConnector.Options, guarded: boolean): Promise<Socket> {
+  async #connect(to: buildConnector.Options, guarded: boolean, certified: boolean): Promise<Socket> {
     const { network, ca, watch } = this.#options;
+    const clientCert = certified ? this.#options.clientCert : undefined;
     const secure = to.protocol === 'https:';
     const watcher = watch(originOf(to));
     const port = Number(to.port) || (secure ? 443 : 80);
     try {
-      const socket = await network.connect({ host: to.hostname, port, secure, ca, guarded });
+      const socket = await network.connect({ host: to.hostname, port, secure, ca, clientCert, guarded });
       watcher?.succeeded();
       return socket;
     } catch (error) {

@@ -76,6 +76,32 @@ test('check warns of patterns that match no repository of their registry', async
   ]);
 });
 
+test('check warns of an account that is never used, and of patterns of one in a list', async (t) => {
+  const dir = await directory(
+    t,
+    `upstreams:
+  ghcr.io:
+    clientCert: { chain: ./chain.pem, key: ./secret }
+    credentials:
+      - { username: a, passwordFile: secret, repositories: ["ghcr.io/acme/**"] }
+      - { username: b, passwordFile: secret }
+      - { username: c, passwordFile: secret, repositories: ["late/**"] }
+`,
+  );
+  await writeFile(join(dir, 'secret'), 'x');
+  await chmod(join(dir, 'secret'), 0o604);
+  const loose = './secret can be read or changed by others (mode 604): chmod 600 ./secret';
+  t.deepEqual(await warnings(dir), [
+    'upstreams.ghcr.io.credentials[0].repositories[0]: ghcr.io/acme/** matches nothing: patterns are written without the namespace, so acme/**',
+    'upstreams.ghcr.io.credentials[2]: credentials[1] is for every repository',
+    'upstreams.ghcr.io.clientCert.chain: ./chain.pem cannot be read: ENOENT',
+    `upstreams.ghcr.io.clientCert.key: ${loose}`,
+    `upstreams.ghcr.io.credentials[0].passwordFile: ${loose}`,
+    `upstreams.ghcr.io.credentials[1].passwordFile: ${loose}`,
+    `upstreams.ghcr.io.credentials[2].passwordFile: ${loose}`,
+  ]);
+});
+
 test('check warns of files that others can read or that are not there', async (t) => {
   const dir = await directory(
     t,

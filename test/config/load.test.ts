@@ -6,7 +6,7 @@ import { parse } from 'yaml';
 import type { Config } from '../../src/config/config.ts';
 import { defaultsFor, isTree, valueAt } from '../../src/config/layers.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { presentedHosts } from '../../src/config/lookup.ts';
+import { accountFor, presentedHosts } from '../../src/config/lookup.ts';
 import { PRESETS, PUBLIC_REGISTRIES, parsePermitted } from '../../src/config/presets.ts';
 
 const SHIPPED = new URL('../../config/gateway.yaml', import.meta.url);
@@ -115,6 +115,7 @@ test('the page about the configuration has a heading for every key', async (t) =
     'credentials',
     'credentials.serve',
     'allow',
+    'clientCert',
   ]) {
     t.regex(page, new RegExp(`^#+ .*\`${key.replaceAll('.', '\\.')}\``, 'm'), key);
   }
@@ -158,7 +159,7 @@ test('null takes back what an alias or a default brought', async (t) => {
   t.deepEqual(config.mirror, {});
   t.is(upstream(config, 'ghcr.io').ca, join(cwd, 'a.pem'));
   t.false('ca' in upstream(config, 'quay.io'));
-  t.deepEqual(upstream(config, 'quay.io').credentials, { username: 'u', passwordFile: join(cwd, 'p'), serve: [] });
+  t.like(upstream(config, 'quay.io').credentials, [{ username: 'u', passwordFile: join(cwd, 'p'), serve: [] }]);
 });
 
 test('an upstream without a preset presents and asks the host that its namespace names', async (t) => {
@@ -186,6 +187,25 @@ test('presented hosts are found in lower case, without port, and know whether th
 test('a certificate of our own choice is a chain and a key, by absolute paths', async (t) => {
   const { certs } = await load('certs: { chain: own/chain.pem, key: /own/key.pem }');
   t.deepEqual(certs.brought, { chain: join(cwd, 'own/chain.pem'), key: '/own/key.pem' });
+});
+
+test('an account stands alone or in a list of several, each with the repositories that it is for', async (t) => {
+  const config = await load(
+    'upstreams:\n  ghcr.io:\n    clientCert: { chain: c.pem, key: /k.pem }\n    credentials:\n' +
+      '      - { repositories: ["acme/**"], username: _json_key, passwordFile: a, serve: [acme/x] }\n' +
+      '      - { username: _json_key, passwordFile: b }\n',
+  );
+  const { credentials, clientCert } = upstream(config, 'ghcr.io');
+  t.like(credentials, [
+    { repositories: ['acme/**'], username: '_json_key', passwordFile: join(cwd, 'a'), serve: ['acme/x'] },
+    { username: '_json_key', passwordFile: join(cwd, 'b'), serve: [] },
+  ]);
+  t.is(new Set(credentials.map(({ id }) => id)).size, 2);
+  t.deepEqual(clientCert, { chain: join(cwd, 'c.pem'), key: '/k.pem' });
+  const accounts = ['acme/x', 'acme/y/z', 'other'].map((name) => accountFor({ credentials }, name));
+  t.deepEqual(accounts, [credentials[0], credentials[0], credentials[1]]);
+  t.is(accountFor({ credentials: credentials.slice(0, 1) }, 'other'), undefined);
+  t.deepEqual(upstream(config, 'quay.io').credentials, []);
 });
 
 test('addresses, durations and pins are read in each of their forms', async (t) => {

@@ -31,7 +31,7 @@ async function problemsOf(text: string): Promise<readonly string[]> {
 
 const NAMESPACE = 'a namespace: one component of a repository name, so in lower case and without a port';
 const UPSTREAM_KEYS =
-  'one of hosts, authHosts, alias, urls, ca, credentials, tokenHosts, blobHosts, tags, challenge, allow, deny, complete';
+  'one of hosts, authHosts, alias, urls, ca, clientCert, credentials, tokenHosts, blobHosts, tags, challenge, allow, deny, complete';
 const PRESETS =
   'one of docker.io, ghcr.io, quay.io, lscr.io, registry.k8s.io, gcr.io, mcr.microsoft.com, public.ecr.aws';
 const ADDRESS = 'an address such as "[::]:443", 0.0.0.0:443 or :5000';
@@ -165,6 +165,14 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '3:37 upstreams.ghcr.io.credentials.password: expected one of username, passwordFile, serve, got "password" (did you mean passwordFile?)',
     `3:64 upstreams.ghcr.io.credentials.serve[0]: expected ${PATTERN}, got "ACME"`,
     '4:27 upstreams.quay.io.credentials: expected a map, got a string',
+  ],
+  [
+    'accounts and certificates that are none, in a list',
+    'upstreams:\n  ghcr.io:\n    credentials: [{ username: u, repositories: ["ghcr io"] }, hunter2]\n    clientCert: { chain: c }\n',
+    '3:19 upstreams.ghcr.io.credentials[0].passwordFile: expected a path, got nothing',
+    `3:49 upstreams.ghcr.io.credentials[0].repositories[0]: expected ${PATTERN}, got "ghcr io"`,
+    '3:63 upstreams.ghcr.io.credentials[1]: expected a map, got a string',
+    '4:5 upstreams.ghcr.io.clientCert.key: expected a path, got nothing',
   ],
   [
     'namespaces that are none',

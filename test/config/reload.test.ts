@@ -52,7 +52,7 @@ upstreams:
     'grants.offline',
     'log.level',
     'upstreams.ghcr.io.challenge',
-    'upstreams.ghcr.io.credentials.serve',
+    'upstreams.ghcr.io.credentials',
     'upstreams.ghcr.io.tags.ttl',
   ]);
   t.deepEqual(pending.toSorted(), [
@@ -66,27 +66,19 @@ upstreams:
   t.deepEqual(config.listen, before.listen);
   t.deepEqual(Object.keys(config.upstreams), Object.keys(before.upstreams));
   t.is(config.upstreams['ghcr.io']?.tags.ttl, 300_000);
-  t.deepEqual(config.upstreams['ghcr.io']?.credentials?.serve, ['acme/b']);
+  t.deepEqual(config.upstreams['ghcr.io']?.credentials[0]?.serve, ['acme/b']);
   t.deepEqual(config.upstreams['ghcr.io']?.urls, before.upstreams['ghcr.io']?.urls);
 });
 
-test('an account that was taken away or replaced serves nobody, although it stays until a restart', async (t) => {
-  const before = await load(
-    'upstreams: { ghcr.io: { credentials: { username: u, passwordFile: ./p, serve: ["**"] } } }',
-  );
-  for (const text of [
-    '',
-    'upstreams: { ghcr.io: { credentials: { username: v, passwordFile: ./p, serve: ["**"] } } }',
-  ]) {
-    const { config, pending } = reload(before, await load(text));
-    t.deepEqual(config.upstreams['ghcr.io']?.credentials?.serve, []);
-    t.true(pending.some((path) => path.startsWith('upstreams.ghcr.io.credentials')));
-  }
-});
-
-test('an account that appears waits for a restart', async (t) => {
-  const after = await load('upstreams: { ghcr.io: { credentials: { username: u, passwordFile: ./p } } }');
-  const { config, pending } = reload(await load(''), after);
-  t.false('credentials' in (config.upstreams['ghcr.io'] ?? {}));
-  t.deepEqual(pending, ['upstreams.ghcr.io.credentials']);
+test('accounts, certificates and rules appear, change and go without a restart', async (t) => {
+  const account = '{ username: u, passwordFile: ./p, serve: ["**"] }';
+  const all = `upstreams: { ghcr.io: { credentials: ${account}, clientCert: { chain: c, key: k }, allow: [a], deny: [b] } }`;
+  const keys = ['allow', 'clientCert', 'credentials', 'deny'].map((key) => `upstreams.ghcr.io.${key}`);
+  const [none, some] = [await load(''), await load(all)];
+  const there = reload(none, some);
+  t.deepEqual([there.applied.toSorted(), there.pending], [keys, []]);
+  t.deepEqual(there.config.upstreams['ghcr.io'], some.upstreams['ghcr.io']);
+  const back = reload(there.config, none);
+  t.deepEqual([back.applied.toSorted(), back.pending], [keys, []]);
+  t.deepEqual(back.config.upstreams['ghcr.io'], none.upstreams['ghcr.io']);
 });

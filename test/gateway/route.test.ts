@@ -39,6 +39,7 @@ function upstream(name: string, some: Partial<UpstreamConfig>): UpstreamConfig {
     challenge: 'relay',
     complete: 'off',
     deny: [],
+    credentials: [],
     ...some,
   };
 }

@@ -22,7 +22,7 @@ async function setUp(t: ExecutionContext, profile: ProfileName, tls: boolean) {
     name: profile,
     urls: [new URL(registry.url())],
     ...(registry.ca !== undefined && { ca: registry.ca }),
-    credentials: { username: 'alice', password: 'pw' },
+    accounts: { bot: { username: 'alice', password: 'pw' } },
     tokenHosts: registry.roles.filter((role) => role !== 'cdn').map((role) => registry.authority(role)),
   });
   return { registry, upstream, image, layer: layer?.[0] ?? '', size: layer?.[1].size ?? 0 };
@@ -32,7 +32,8 @@ for (const profile of PROFILES) {
   for (const tls of [true, false]) {
     test(`an image is pulled from ${profile} over ${tls ? 'https' : 'http'}: manifest, blob, range and HEADs`, async (t) => {
       const { registry, upstream, image, layer, size } = await setUp(t, profile, tls);
-      const identity: Identity = { kind: profile === 'basic' ? 'configured' : 'anonymous' };
+      const identity: Identity =
+        profile === 'basic' ? { kind: 'configured', account: 'bot' } : { kind: 'anonymous' };
       const ask = async (method: 'GET' | 'HEAD', what: string, more: Partial<UpstreamRequest> = {}) => {
         const kind = what.startsWith('blobs') ? 'blob' : 'manifest';
         const path = `/v2/team/public/${what}`;
@@ -74,7 +75,7 @@ for (const profile of ['hub', 'ghcr', 'quay', 'gar', 'basic'] as const) {
       );
     for (let n = 0; n < 2; n += 1) {
       t.true([401, 403, 404].includes((await request({ kind: 'anonymous' })).status));
-      t.is((await request({ kind: 'configured' })).status, 200);
+      t.is((await request({ kind: 'configured', account: 'bot' })).status, 200);
     }
     let authorization = ALICE;
     if (profile !== 'basic') {

@@ -213,9 +213,9 @@ test('a redirect to another registry is followed with an anonymous token of that
     t,
     to(() => `${other.url.origin}/v2/org/nginx/manifests/latest`),
   );
-  const credentials = { username: 'u', password: 'canary' };
-  const upstream = upstreamOf(t, { urls: [registry.url], credentials });
-  for (const identity of [forward, { kind: 'configured' }, { kind: 'anonymous' }] as const) {
+  const accounts = { bot: { username: 'u', password: 'canary' } };
+  const upstream = upstreamOf(t, { urls: [registry.url], accounts });
+  for (const identity of [forward, { kind: 'configured', account: 'bot' }, { kind: 'anonymous' }] as const) {
     t.is(await textOf((await upstream.request(pull({ identity }))).body), 'content');
   }
   const shown = other.seen.map(({ headers }) => headers.authorization);
@@ -233,9 +233,9 @@ test('another registry’s Basic challenge and its refusals are answers', async 
       response.writeHead(status, challenge === undefined ? {} : { 'www-authenticate': challenge }).end('no');
     });
     const registry = await serve(t, to(`${other.url.origin}/v2/org/nginx/manifests/latest`));
-    const credentials = { username: 'u', password: 'canary' };
-    const upstream = upstreamOf(t, { urls: [registry.url], credentials });
-    t.is((await upstream.request(pull({ identity: { kind: 'configured' } }))).status, status);
+    const accounts = { bot: { username: 'u', password: 'canary' } };
+    const upstream = upstreamOf(t, { urls: [registry.url], accounts });
+    t.is((await upstream.request(pull({ identity: { kind: 'configured', account: 'bot' } }))).status, status);
     t.true(other.seen.every(({ headers }) => headers.authorization === undefined));
   }
 });

@@ -5,9 +5,9 @@ import type { UpstreamRequest } from '../../src/upstream/contract.ts';
 import { bearerRegistry, deadPort, eventsOf, pull, type Seen, serve, upstreamOf } from './support.ts';
 
 const CANARY = /canary|Y2FuYXJ5/i;
-const credentials = { username: 'canary-user', password: 'canary-password' };
+const accounts = { bot: { username: 'canary-user', password: 'canary-password' } };
 const identities: readonly UpstreamRequest['identity'][] = [
-  { kind: 'configured' },
+  { kind: 'configured', account: 'bot' },
   { kind: 'forward', authorization: 'Bearer canary-token', principal: 'p' },
 ];
 
@@ -65,11 +65,11 @@ for (const [fault, misbehave] of Object.entries(FAULTS)) {
     );
     const tokenHosts = [bad.url.host];
     for (const identity of identities) {
-      for (const { url } of [bad, guide]) await run(upstreamOf(t, { urls: [url], credentials, tokenHosts }), identity);
+      for (const { url } of [bad, guide]) await run(upstreamOf(t, { urls: [url], accounts, tokenHosts }), identity);
     }
     if (fault !== 'silence') {
-      const upstream = upstreamOf(t, { urls: [guarded.url], credentials, tokenHosts });
-      await run(upstream, { kind: 'configured' });
+      const upstream = upstreamOf(t, { urls: [guarded.url], accounts, tokenHosts });
+      await run(upstream, { kind: 'configured', account: 'bot' });
       const query = new URLSearchParams({ account: 'canary' });
       const relay = {
         method: 'GET',

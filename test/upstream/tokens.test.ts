@@ -2,7 +2,7 @@ import test, { type ExecutionContext } from 'ava';
 import { Tokens } from '../../src/upstream/tokens.ts';
 import { bearerRegistry, eventsOf, pull, type Seen, serve, textOf, upstreamOf } from './support.ts';
 
-const credentials = { username: 'user', password: 'päss:word' };
+const accounts = { bot: { username: 'user', password: 'päss:word' } };
 const BASIC = `Basic ${Buffer.from('user:päss:word').toString('base64')}`;
 
 /** A registry whose tokens are numbered; `life` is what `expires_in` says. */
@@ -75,11 +75,11 @@ test('a caller who leaves does not end the token request others wait for', async
 
 test('anonymous and configured tokens never stand in for each other', async (t) => {
   const { site, tokens, urls } = await numbered(t);
-  const upstream = upstreamOf(t, { urls, credentials });
+  const upstream = upstreamOf(t, { urls, accounts });
   const kinds = ['anonymous', 'configured', 'anonymous', 'configured'] as const;
-  await Promise.all(kinds.map(async (kind) => textOf((await upstream.request(pull({ identity: { kind } }))).body)));
+  await Promise.all(kinds.map(async (kind) => textOf((await upstream.request(pull({ identity: { kind, account: 'bot' } }))).body)));
   for (const kind of kinds) {
-    await textOf((await upstream.request(pull({ identity: { kind } }))).body);
+    await textOf((await upstream.request(pull({ identity: { kind, account: 'bot' } }))).body);
     t.regex(site.seen.at(-1)?.headers.authorization ?? '', new RegExp(`^Bearer ${kind}-`));
   }
   t.deepEqual(
@@ -102,7 +102,7 @@ test('two upstreams that name the same token server do not share tokens', async 
 test('a client’s own header is passed on as it is and its 401 is the answer', async (t) => {
   const { site, urls } = await numbered(t);
   const identity = { kind: 'forward', authorization: 'Bearer stale', principal: 'p' } as const;
-  const { status, challenges } = await upstreamOf(t, { urls, credentials }).request(pull({ identity }));
+  const { status, challenges } = await upstreamOf(t, { urls, accounts }).request(pull({ identity }));
   t.is(status, 401);
   t.regex(challenges[0] ?? '', /^Bearer realm=/);
   t.deepEqual(
@@ -180,8 +180,8 @@ test('refused configured credentials are reported once, without them', async (t)
       issue: (_request, response) => response.writeHead(401).end(),
     }),
   );
-  const upstream = upstreamOf(t, { name: 'refused.example', urls: [site.url], credentials });
-  for (let n = 0; n < 3; n += 1) await upstream.request(pull({ identity: { kind: 'configured' } }));
+  const upstream = upstreamOf(t, { name: 'refused.example', urls: [site.url], accounts });
+  for (let n = 0; n < 3; n += 1) await upstream.request(pull({ identity: { kind: 'configured', account: 'bot' } }));
   const mine = notices.filter(({ message }) => message.startsWith('refused.example'));
   t.deepEqual(
     mine.map(({ level }) => level),
@@ -245,8 +245,8 @@ test('a token answer that redirects, is encoded or is endless breaks the protoco
   ]) {
     const challenge = ({ headers }: Seen): string => `Bearer realm="http://${headers.host}/token"`;
     const site = await serve(t, bearerRegistry({ accepts: () => false, challenge, issue }));
-    const upstream = upstreamOf(t, { urls: [site.url], credentials });
-    const error = await t.throwsAsync(upstream.request(pull({ identity: { kind: 'configured' } })));
+    const upstream = upstreamOf(t, { urls: [site.url], accounts });
+    const error = await t.throwsAsync(upstream.request(pull({ identity: { kind: 'configured', account: 'bot' } })));
     t.like(error, { failure: 'protocol' });
   }
   t.is(other.seen.length, 0);
@@ -265,9 +265,9 @@ test('credentials are sent to no token server that is not listed, whatever the c
     const site = await serve(t, (_request, response) => {
       response.writeHead(401, { 'www-authenticate': `Bearer realm="${realm}",service="s"` }).end();
     });
-    const upstream = upstreamOf(t, { urls: [site.url], credentials });
+    const upstream = upstreamOf(t, { urls: [site.url], accounts });
     for (const kind of ['anonymous', 'configured'] as const) {
-      const error = await t.throwsAsync(upstream.request(pull({ identity: { kind } })));
+      const error = await t.throwsAsync(upstream.request(pull({ identity: { kind, account: 'bot' } })));
       t.like(error, { failure: 'protocol' });
       t.regex(error?.message ?? '', /token server/);
     }
@@ -286,8 +286,8 @@ test('a listed token server on another host is asked', async (t) => {
       issue: () => {},
     }),
   );
-  const options = { urls: [registry.url], credentials, tokenHosts: [auth.url.host] };
-  t.is((await upstreamOf(t, options).request(pull({ identity: { kind: 'configured' } }))).status, 200);
+  const options = { urls: [registry.url], accounts, tokenHosts: [auth.url.host] };
+  t.is((await upstreamOf(t, options).request(pull({ identity: { kind: 'configured', account: 'bot' } }))).status, 200);
   t.is(auth.seen[0]?.headers.authorization, BASIC);
   const query = new URLSearchParams(auth.seen[0]?.url.split('?')[1]);
   t.deepEqual(query.getAll('scope'), ['repository:a:pull', 'repository:b:pull']);
@@ -324,10 +324,10 @@ test('Basic is answered with configured credentials only, and at once from then 
     if (headers.authorization === BASIC) response.end('content');
     else response.writeHead(401, { 'www-authenticate': 'Basic realm="Registry"' }).end('denied');
   });
-  const upstream = upstreamOf(t, { urls: [site.url], credentials });
+  const upstream = upstreamOf(t, { urls: [site.url], accounts });
   t.is((await upstream.request(pull())).status, 401);
   t.is(site.seen.length, 1);
-  const configured = pull({ identity: { kind: 'configured' } });
+  const configured = pull({ identity: { kind: 'configured', account: 'bot' } });
   t.is((await upstream.request(configured)).status, 200);
   t.is((await upstream.request(configured)).status, 200);
   t.deepEqual(
@@ -342,15 +342,15 @@ test('wrong credentials for Basic are tried once per request', async (t) => {
   const site = await serve(t, (_request, response) => {
     response.writeHead(401, { 'www-authenticate': 'Basic realm="Registry"' }).end('denied');
   });
-  const upstream = upstreamOf(t, { urls: [site.url], credentials });
-  t.is((await upstream.request(pull({ identity: { kind: 'configured' } }))).status, 401);
+  const upstream = upstreamOf(t, { urls: [site.url], accounts });
+  t.is((await upstream.request(pull({ identity: { kind: 'configured', account: 'bot' } }))).status, 401);
   t.is(site.seen.length, 2);
 });
 
 test('without an account, the configured identity is nobody', async (t) => {
   const { tokens, urls } = await numbered(t);
   const upstream = upstreamOf(t, { urls });
-  await textOf((await upstream.request(pull({ identity: { kind: 'configured' } }))).body);
+  await textOf((await upstream.request(pull({ identity: { kind: 'configured', account: 'bot' } }))).body);
   await textOf((await upstream.request(pull())).body);
   t.is(tokens().length, 1);
 });
