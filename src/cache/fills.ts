@@ -1,6 +1,6 @@
 import { publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import type { Claim, Claims } from '../store/claim.ts';
+import { type Claim, type Claims, fillClaim } from '../store/claim.ts';
 import type { Content } from '../store/content.ts';
 import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
@@ -117,7 +117,7 @@ export class Fills {
 
   /** The right to fill and the file to do it in, in this order; `undefined` when nothing can be kept now. */
   async #takePlace(digest: Digest): Promise<Place | undefined> {
-    const claim = await this.#claims.acquire(`fills/${digest.replace(':', '-')}`).catch(cannotKeep);
+    const claim = await this.#claims.acquire(fillClaim(digest)).catch(cannotKeep);
     const file = claim && (await this.#spool.open(digest).catch(cannotKeep));
     if (claim !== undefined && file !== undefined) return { claim, file };
     if (claim !== undefined) await release(claim);

@@ -65,6 +65,14 @@ export class Spool {
     return files;
   }
 
+  /** Removes what is kept of a digest, unless it is open here. Whoever calls this holds the claim on the digest. */
+  async drop(digest: Digest): Promise<boolean> {
+    if (this.#open.has(digest)) return false;
+    const { part, sidecar } = this.#paths(digest);
+    await removeFile(sidecar);
+    return await removeFile(part);
+  }
+
   /**
    * Removes what crashed processes left: temporary files, and halves of a pair, without a write since `olderThan`;
    * returns how many files.

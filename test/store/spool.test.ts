@@ -376,3 +376,17 @@ test('a killed writer loses nothing it had checkpointed', async (t) => {
     t.true(buffer.equals(Buffer.alloc(4096, block % 251)));
   }
 });
+
+test('what is kept of a digest can be dropped, but not while it is open', async (t) => {
+  const directory = directoryOf(t);
+  const spool = new Spool(directory);
+  const digest = digestOf(randomBytes(10));
+  const file = await spool.open(digest);
+  await file.write(randomBytes(1000), 0);
+  await file.checkpoint();
+  t.false(await spool.drop(digest));
+  await file.close();
+  t.true(await spool.drop(digest));
+  t.deepEqual(readdirSync(directory), []);
+  t.false(await spool.drop(digest));
+});
