@@ -63,6 +63,11 @@ export class Cache {
     else await this.#parts.content.removeTag(repository, reference.tag);
   }
 
+  /** Takes what was evicted out of memory. */
+  evicted(digest: Digest): void {
+    this.#parts.small.delete(digest);
+  }
+
   /** Parks what is being fetched. */
   close(): Promise<void> {
     return this.#parts.fills.close();

@@ -3,9 +3,11 @@ import { lstat, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { publish } from '../events.ts';
 import { algorithmOf, type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
-import { entriesOf, hasCode, inDirectory, isOlder, removeFile, sweepTemporaries } from './disk.ts';
+import { allocatedAt, removeCounted } from './count.ts';
+import { entriesOf, hasCode, inDirectory, isOlder, sweepTemporaries } from './disk.ts';
 import { OpenFile } from './open-file.ts';
 import { parseSidecar, type Sidecar } from './sidecar.ts';
+import { type Account, UNLIMITED } from './space.ts';
 import { SpoolFile, type SpoolPaths } from './spool-file.ts';
 
 /** A spool file that lies there, open or not. */
@@ -20,11 +22,16 @@ export interface ParkedFile {
 /** The local directory of objects on their way in. Who may fill a digest is not decided here but by a claim. */
 export class Spool {
   readonly #directory: string;
+  readonly #account: Account;
   readonly #open = new Map<Digest, { file?: SpoolFile }>();
 
-  /** `directory`: absolute path; made when first needed. */
-  constructor(directory: string) {
+  /**
+   * `directory`: absolute path; made when first needed. The `account` learns what is removed here; what is written, and
+   * what a file of the spool leaves behind, is for its user to reserve.
+   */
+  constructor(directory: string, account = UNLIMITED) {
     this.#directory = directory;
+    this.#account = account;
   }
 
   /**
@@ -53,6 +60,12 @@ export class Spool {
     }
   }
 
+  /** Bytes that lie on disk for `digest`. */
+  async measure(digest: Digest): Promise<number> {
+    const { part, sidecar } = this.#paths(digest);
+    return (await allocatedAt(part)) + (await allocatedAt(sidecar));
+  }
+
   /** Everything that lies in the spool, without opening it. */
   async list(): Promise<readonly ParkedFile[]> {
     const names = await entriesOf(this.#directory);
@@ -65,12 +78,17 @@ export class Spool {
     return files;
   }
 
-  /** Removes what is kept of a digest, unless it is open here. Whoever calls this holds the claim on the digest. */
-  async drop(digest: Digest): Promise<boolean> {
-    if (this.#open.has(digest)) return false;
+  /**
+   * Removes what is kept of a digest, unless it is open here; returns the allocated bytes that became free. Whoever
+   * calls this holds the claim on the digest.
+   */
+  async drop(digest: Digest): Promise<number> {
+    if (this.#open.has(digest)) return 0;
     const { part, sidecar } = this.#paths(digest);
-    await removeFile(sidecar);
-    return await removeFile(part);
+    const bytes = (await allocatedAt(part)) + (await allocatedAt(sidecar));
+    await removeCounted(sidecar, this.#account);
+    await removeCounted(part, this.#account);
+    return bytes;
   }
 
   /**
@@ -78,14 +96,15 @@ export class Spool {
    * returns how many files.
    */
   async sweep(olderThan: Date): Promise<number> {
-    let removed = await sweepTemporaries(this.#directory, olderThan);
+    const remove = (path: string): Promise<boolean> => removeCounted(path, this.#account);
+    let removed = await sweepTemporaries(this.#directory, olderThan, remove);
     const names = new Set(await entriesOf(this.#directory));
     for (const name of names) {
       const digest = digestOfName(name, '.part') ?? digestOfName(name, '.json');
       const other = name.endsWith('.part') ? name.replace(/part$/, 'json') : name.replace(/json$/, 'part');
       if (digest === undefined || names.has(other) || this.#open.has(digest)) continue;
       const path = join(this.#directory, name);
-      if ((await isOlder(path, olderThan)) && (await removeFile(path))) removed += 1;
+      if ((await isOlder(path, olderThan)) && (await remove(path))) removed += 1;
     }
     return removed;
   }
@@ -99,8 +118,8 @@ export class Spool {
 
   async #create(digest: Digest, paths: SpoolPaths, free: () => void): Promise<SpoolFile> {
     // Never truncated in place: after a crash the file may be a second name of committed content.
-    await removeFile(paths.sidecar);
-    await removeFile(paths.part);
+    await removeCounted(paths.sidecar, this.#account);
+    await removeCounted(paths.part, this.#account);
     const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL;
     const file = await inDirectory(this.#directory, () => OpenFile.open(paths.part, flags));
     return new SpoolFile(digest, paths, file, free);

@@ -384,9 +384,9 @@ test('what is kept of a digest can be dropped, but not while it is open', async 
   const file = await spool.open(digest);
   await file.write(randomBytes(1000), 0);
   await file.checkpoint();
-  t.false(await spool.drop(digest));
+  t.is(await spool.drop(digest), 0);
   await file.close();
-  t.true(await spool.drop(digest));
+  t.true((await spool.drop(digest)) >= 4096);
   t.deepEqual(readdirSync(directory), []);
-  t.false(await spool.drop(digest));
+  t.is(await spool.drop(digest), 0);
 });
