@@ -1,0 +1,154 @@
+import { publish } from '../events.ts';
+import type { ContentIndex } from '../index/content-index.ts';
+import type { Digest } from '../oci/digest.ts';
+import type { Backend } from '../store/backend.ts';
+import type { Content } from '../store/content.ts';
+import type { Space } from '../store/space.ts';
+import { inWords } from './figures.ts';
+import type { Parked } from './parked.ts';
+import { type Plan, planEviction } from './plan.ts';
+import { type Stock, stockOfFiles, stockOfIndex } from './stock.ts';
+
+/** What eviction works on. */
+export interface Evictable {
+  readonly content: Content;
+  readonly backend: Backend;
+  readonly index: ContentIndex;
+  readonly parked: Parked;
+  readonly space: Pick<Space, 'state'>;
+  /** Counts anew what the cache takes. */
+  readonly recount: () => Promise<void>;
+  /** Takes what was evicted out of memory. */
+  readonly forget: (digest: Digest) => void;
+}
+
+export interface EvictionPolicy {
+  /** The share of the limit down to which is evicted. */
+  readonly low: number;
+  /** Patterns of images that are never evicted. */
+  readonly keep: readonly string[];
+}
+
+/** How many blobs are removed at the same time. */
+const WIDTH = 8;
+/** Plans that are made before it is given up; each but the first only because files took less than was thought. */
+const ROUNDS = 4;
+/** What the promise leaves for records, at most: bytes, and as a share of the limit. */
+const MARGIN = { bytes: 80 << 20, share: 1 / 24 };
+
+/** Makes room in the cache when it runs low. */
+export class Eviction {
+  readonly #on: Evictable;
+  readonly #policy: () => EvictionPolicy;
+  readonly #abort = new AbortController();
+  #running: Promise<void> | undefined;
+  #isStuck = false;
+
+  constructor(on: Evictable, policy: () => EvictionPolicy) {
+    this.#on = on;
+    this.#policy = policy;
+  }
+
+  /** Evicts until the low mark is reached and `wanted` bytes fit, or nothing is left that may go. */
+  run(wanted: number): Promise<void> {
+    this.#running ??= this.#run(wanted).finally(() => {
+      this.#running = undefined;
+    });
+    return this.#running;
+  }
+
+  /** Stops what runs; afterwards nothing is evicted any more. */
+  async close(): Promise<void> {
+    this.#abort.abort();
+    await this.#running;
+  }
+
+  async #run(wanted: number): Promise<void> {
+    const { space, recount, parked } = this.#on;
+    if (this.#abort.signal.aborted) return;
+    if (!space.state().trusted) await recount();
+    if (this.#excess(wanted) <= 0) return;
+    await parked.drop(() => this.#excess(wanted) > 0, this.#abort.signal);
+    const done = { images: 0, objects: 0, bytes: 0, lastUse: -Infinity };
+    for (let round = 0; round < ROUNDS && this.#excess(wanted) > 0; round += 1) {
+      const plan = await this.#once(wanted);
+      if (plan.evicted.length === 0) break;
+      done.images += plan.images;
+      done.objects += plan.evicted.length;
+      done.bytes += plan.bytes;
+      done.lastUse = Math.max(done.lastUse, plan.lastUse ?? -Infinity);
+    }
+    if (done.objects > 0) this.#tell(done);
+    this.#complain(wanted);
+  }
+
+  async #once(wanted: number): Promise<Plan> {
+    const { index, content, backend } = this.#on;
+    const { keep } = this.#policy();
+    const stock = (await stockOfIndex(index, content, keep)) ?? (await stockOfFiles(backend, keep));
+    const calm = planEviction(stock.inventory, this.#excess(wanted));
+    const missing = this.#missing(wanted);
+    const plan = calm.bytes >= missing ? calm : planEviction(stock.inventory, missing, true);
+    return await this.#apply(plan, stock);
+  }
+
+  /** Removes what is planned; answers that read it go on. */
+  async #apply(plan: Plan, stock: Stock): Promise<Plan> {
+    const ids = plan.evicted.map((position) => stock.inventory.ids[position]).filter((id) => id !== undefined);
+    const digests = await stock.digests(ids);
+    for (let from = 0; from < digests.length && !this.#abort.signal.aborted; from += WIDTH) {
+      await Promise.all(digests.slice(from, from + WIDTH).map((digest) => this.#remove(digest)));
+    }
+    return plan;
+  }
+
+  async #remove(digest: Digest): Promise<void> {
+    await this.#on.content.removeBlob(digest);
+    this.#on.forget(digest);
+    publish('content', { phase: 'removed', digest });
+  }
+
+  /** Bytes that have to go for the low mark to be reached, and for what is waited for to fit. */
+  #excess(wanted: number): number {
+    const { used, reserved, limit } = this.#on.space.state();
+    return Math.max(used + reserved - limit * this.#policy().low, this.#missing(wanted));
+  }
+
+  /** Bytes that what is waited for lacks; in the background, those above the limit. */
+  #missing(wanted: number): number {
+    const { used, reserved, limit } = this.#on.space.state();
+    const margin = wanted === 0 ? 0 : Math.min(MARGIN.bytes, limit * MARGIN.share);
+    return used + reserved + wanted - (limit - margin);
+  }
+
+  #tell({
+    images,
+    objects,
+    bytes,
+    lastUse,
+  }: {
+    images: number;
+    objects: number;
+    bytes: number;
+    lastUse: number;
+  }): void {
+    publish('eviction', { images, bytes });
+    const { used, limit } = this.#on.space.state();
+    const what = images === 0 ? `${objects} blobs` : `${images} images (${objects} objects)`;
+    const when = new Date(lastUse).toISOString().slice(0, 'yyyy-mm-ddThh:mm'.length).replace('T', ' ');
+    const left = `${inWords(used)} of ${inWords(limit)} are in use`;
+    const message = `evicted ${what}, ${inWords(bytes)}, last used on ${when} UTC or before; ${left}`;
+    publish('notice', { level: 'info', message });
+  }
+
+  /** Says once, until it is over, that nothing more can be done. */
+  #complain(wanted: number): void {
+    const isStuck = this.#missing(wanted) > 0 && !this.#abort.signal.aborted;
+    if (isStuck && !this.#isStuck) {
+      const message =
+        'nothing more can be evicted: what is left is in storage.keep, or not evictable, and new content is not kept';
+      publish('notice', { level: 'warn', message });
+    }
+    this.#isStuck = isStuck;
+  }
+}

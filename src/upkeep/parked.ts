@@ -1,0 +1,58 @@
+import { publish, subscribe } from '../events.ts';
+import { type Claims, fillClaim } from '../store/claim.ts';
+import type { Account } from '../store/space.ts';
+import type { ParkedFile, Spool } from '../store/spool.ts';
+
+/** Milliseconds within which somebody may be about to go on with a partial download. */
+const RECENT = 60_000;
+/** Milliseconds for which changes are gathered before the spool is looked at. */
+const GATHER = 1000;
+
+/** Partial downloads that nobody is going on with. */
+export class Parked {
+  readonly #spool: Spool;
+  readonly #claims: Claims;
+  readonly #account: Pick<Account, 'freed'>;
+  readonly #unsubscribe: () => void;
+  #gathering: NodeJS.Timeout | undefined;
+
+  constructor(spool: Spool, claims: Claims, account: Pick<Account, 'freed'>) {
+    this.#spool = spool;
+    this.#claims = claims;
+    this.#account = account;
+    this.#unsubscribe = subscribe('fill', ({ phase }) => {
+      if (phase !== 'started' && phase !== 'switched')
+        this.#gathering ??= setTimeout(() => this.#look(), GATHER).unref();
+    });
+  }
+
+  /** Removes the oldest of them as long as that is `wanted`, but none that was written to a moment ago. */
+  async drop(wanted: (file: ParkedFile) => boolean, signal: AbortSignal): Promise<void> {
+    const files = [...(await this.#spool.list())];
+    for (const file of files.sort((one, other) => one.modified.getTime() - other.modified.getTime())) {
+      if (signal.aborted || !wanted(file)) continue;
+      if (Math.abs(Date.now() - file.modified.getTime()) > RECENT) await this.#remove(file);
+    }
+    await this.#tell();
+  }
+
+  close(): void {
+    clearTimeout(this.#gathering);
+    this.#unsubscribe();
+  }
+
+  async #remove({ digest }: ParkedFile): Promise<void> {
+    await using claim = await this.#claims.acquire(fillClaim(digest));
+    if (claim !== undefined) this.#account.freed(await this.#spool.drop(digest));
+  }
+
+  #look(): void {
+    this.#gathering = undefined;
+    this.#tell().catch(() => undefined);
+  }
+
+  async #tell(): Promise<void> {
+    const files = await this.#spool.list();
+    publish('parked', { bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) });
+  }
+}
