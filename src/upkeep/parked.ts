@@ -1,6 +1,5 @@
 import { publish, subscribe } from '../events.ts';
 import { type Claims, fillClaim } from '../store/claim.ts';
-import type { Account } from '../store/space.ts';
 import type { ParkedFile, Spool } from '../store/spool.ts';
 
 /** Milliseconds within which somebody may be about to go on with a partial download. */
@@ -12,14 +11,12 @@ const GATHER = 1000;
 export class Parked {
   readonly #spool: Spool;
   readonly #claims: Claims;
-  readonly #account: Pick<Account, 'freed'>;
   readonly #unsubscribe: () => void;
   #gathering: NodeJS.Timeout | undefined;
 
-  constructor(spool: Spool, claims: Claims, account: Pick<Account, 'freed'>) {
+  constructor(spool: Spool, claims: Claims) {
     this.#spool = spool;
     this.#claims = claims;
-    this.#account = account;
     this.#unsubscribe = subscribe('fill', ({ phase }) => {
       if (phase !== 'started' && phase !== 'switched')
         this.#gathering ??= setTimeout(() => this.#look(), GATHER).unref();
@@ -43,7 +40,7 @@ export class Parked {
 
   async #remove({ digest }: ParkedFile): Promise<void> {
     await using claim = await this.#claims.acquire(fillClaim(digest));
-    if (claim !== undefined) this.#account.freed(await this.#spool.drop(digest));
+    if (claim !== undefined) await this.#spool.drop(digest);
   }
 
   #look(): void {
