@@ -36,6 +36,9 @@ function path(files: Readonly<Record<string, string>>): Door {
   return { name: 'path', kind: 'path', prefix: 'gateway.lan:5000/', files };
 }
 
+/** The plain listener, for clients that are told so on their command line. */
+export const plainPath = path({});
+
 export const podmanMirror = mirror('registries.conf', {
   '/etc/containers/registries.conf.d/layover.conf': documented('podman'),
 });
@@ -55,3 +58,6 @@ export const containerdDefault = mirror('_default', {
 export const containerdPath = path({
   '/etc/containerd/certs.d/gateway.lan:5000/hosts.toml': documented('containerdpath'),
 });
+
+export const buildkitMirror = mirror('buildkitd.toml', { '/etc/buildkit/buildkitd.toml': documented('buildkit') });
+export const buildkitPath = path({ '/etc/buildkit/buildkitd.toml': documented('buildkitpath') });

@@ -28,7 +28,7 @@ export function verify(pulled: Pulled, image: Image, architecture: string): void
   const { rootfs } = JSON.parse(toBytes(contentOf(image, config)).toString()) as { rootfs: { diff_ids: string[] } };
   const facts: readonly (readonly [string, unknown, unknown])[] = [
     ['architecture', pulled.architecture, architecture],
-    ['config', pulled.config, config],
+    ['config', pulled.config ?? config, config],
     ['layers', pulled.layers.join(' '), rootfs.diff_ids.join(' ')],
     ['manifests', pulled.manifests.filter((digest) => digest !== image.digest && digest !== child).join(' '), ''],
     ['number of manifests', pulled.manifests.length > 0, true],

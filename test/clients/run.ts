@@ -1,29 +1,34 @@
-import { mkdir, writeFile } from 'node:fs/promises';
-import { resolve } from 'node:path';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { runIsolated } from './namespace.ts';
+import { publishResults } from './publish.ts';
 import { prepareRelease, requirePrograms } from './releases.ts';
 import { rows as allRows, type Generation, type Result, type RowName, testedClient, titleOf } from './table.ts';
 
-const usage = `usage: npm run test:clients -- [--only TEXT] [--list] [--gateway FILE]
-  --only TEXT     only rows whose "client × door × upstream" contains the text
+const usage = `usage: npm run test:clients -- [--only TEXT] [--list] [--publish] [--gateway FILE]
+  --only TEXT     only rows whose "client × door × upstream" contains the text; the others keep their last results
   --list          print the rows and end
+  --publish       run nothing, write the README's tables from the last results
   --gateway FILE  the program to test, bin/layover.js unless given`;
 
 const { values } = parseArgs({
   options: {
     only: { type: 'string', default: '' },
     list: { type: 'boolean', default: false },
+    publish: { type: 'boolean', default: false },
     gateway: { type: 'string', default: 'bin/layover.js' },
     help: { type: 'boolean', default: false },
   },
 });
 
 const artifacts = resolve('artifacts');
+const file = join(artifacts, 'clients.json');
 const rows = allRows().filter((row) => titleOf(row).includes(values.only));
 
 if (values.help) console.log(usage);
 else if (values.list) console.log(rows.map(titleOf).join('\n'));
+else if (values.publish) await publishResults(await lastResults());
 else await main().catch(giveUp);
 
 /** Without what it needs nothing is tested, which is a failure too. */
@@ -54,13 +59,24 @@ async function main(): Promise<void> {
     }
   };
   await Promise.all([work(), work()]);
-  await mkdir(artifacts, { recursive: true });
-  await writeFile(`${artifacts}/clients.json`, `${JSON.stringify(results, undefined, 2)}\n`);
+  await keep(results);
   printTable(results);
   const tried = results.filter((result) => result.cannot === undefined);
   const failures = tried.filter((result) => result.error !== undefined).length;
   console.log(`clients: ${tried.length - failures} passed, ${failures} failed`);
   if (failures > 0 || tried.length === 0) process.exitCode = 1;
+}
+
+async function keep(results: readonly Result[]): Promise<void> {
+  const run = new Set(rows.map(titleOf));
+  const others = values.only === '' ? [] : await lastResults().catch(() => []);
+  const all = [...others.filter((result) => !run.has(titleOf(result))), ...results];
+  await mkdir(artifacts, { recursive: true });
+  await writeFile(file, `${JSON.stringify(all, undefined, 2)}\n`);
+}
+
+async function lastResults(): Promise<Result[]> {
+  return JSON.parse(await readFile(file, 'utf8')) as Result[];
 }
 
 /** A row that ends early counts as one more failed cell. */

@@ -87,7 +87,7 @@ function imitationsOnly({ upstream }: Row): string | undefined {
 
 async function pullEverything(row: Row): Promise<void> {
   await pullApp(row, 'amd64');
-  await pullApp(row, 'arm64', 'digest');
+  if (row.client.cannot?.['other platform'] === undefined) await pullApp(row, 'arm64', 'digest');
   const { app, secret } = row.upstream;
   if (secret === undefined) return;
   if (secret !== app && row.door.kind === 'transparent') await pullSecret(row);

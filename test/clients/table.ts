@@ -1,11 +1,17 @@
 import { buildah } from './clients/buildah.ts';
+import { buildkit } from './clients/buildkit.ts';
 import type { Client } from './clients/client.ts';
 import { containerd, containerdInRanges } from './clients/containerd.ts';
+import { crane } from './clients/crane.ts';
+import { cri } from './clients/cri.ts';
 import { docker, dockerWithContainerd } from './clients/docker.ts';
+import { oras } from './clients/oras.ts';
 import { podman } from './clients/podman.ts';
+import { regctl } from './clients/regctl.ts';
 import { skopeo } from './clients/skopeo.ts';
 import type { Door } from './doors.ts';
 import * as doors from './doors.ts';
+import { buildkitPrograms, regctlPrograms } from './go-programs.ts';
 import type { Step } from './steps.ts';
 import { htpasswdRegistry, openRegistry } from './upstreams/debian-registry.ts';
 import { fakeRegistry } from './upstreams/fake-registry.ts';
@@ -67,6 +73,8 @@ const daemon = [
   doors.containerdPath,
   doors.pathOverTls,
 ];
+const commands = [doors.transparent, doors.plainPath, doors.pathOverTls];
+const builders = [doors.transparent, doors.buildkitMirror, doors.buildkitPath, doors.pathOverTls];
 
 export const clients: readonly TestedClient[] = [
   { name: 'podman', generation: 'bookworm', client: podman, doors: imageTools },
@@ -81,6 +89,12 @@ export const clients: readonly TestedClient[] = [
   { name: 'containerd', generation: 'bookworm', client: containerd, doors: daemon },
   { name: 'containerd', generation: 'sid', client: containerd, doors: daemon },
   { name: 'containerd, parallel ranges', generation: 'sid', client: containerdInRanges, doors: daemon },
+  { name: 'containerd, CRI', generation: 'bookworm', client: cri, doors: daemon },
+  { name: 'containerd, CRI', generation: 'sid', client: cri, doors: daemon },
+  { name: 'crane', generation: 'sid', client: crane, doors: commands },
+  { name: 'oras', generation: 'sid', client: oras, doors: commands },
+  { name: 'regctl', generation: 'go', client: regctl, doors: commands, prepare: regctlPrograms.prepare },
+  { name: 'buildkit', generation: 'go', client: buildkit, doors: builders, prepare: buildkitPrograms.prepare },
 ];
 
 /** Every row of the table. */

@@ -10,7 +10,8 @@ export interface Account {
 export interface Pulled {
   /** Every digest under which the client knows the image: of the index, of the platform's manifest. */
   readonly manifests: readonly string[];
-  readonly config: string;
+  /** Absent where the client makes a config of its own. */
+  readonly config?: string;
   /** Digests of the uncompressed layers. */
   readonly layers: readonly string[];
   readonly architecture: string;

@@ -41,7 +41,7 @@ class CraneStore implements Store {
 }
 
 export const crane: Client = {
-  version: ['crane', 'version'],
+  version: ['dpkg-query', '--show', 'crane'],
   async open(machine, home, door) {
     return new CraneStore(machine, await machine.folder('crane'), home, door);
   },

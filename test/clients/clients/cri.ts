@@ -71,7 +71,10 @@ async function call(socket: string, method: string, request: Buffer): Promise<vo
   try {
     const headers = { 'content-type': 'application/grpc', te: 'trailers' };
     const path = `/runtime.v1.ImageService/${method}`;
-    const stream = session.request({ ':method': 'POST', ':path': path, ...headers }, { signal: AbortSignal.timeout(60_000) });
+    const stream = session.request(
+      { ':method': 'POST', ':path': path, ...headers },
+      { signal: AbortSignal.timeout(60_000) },
+    );
     const ending = outcome(stream);
     const head = Buffer.alloc(5);
     head.writeUInt32BE(request.length, 1);

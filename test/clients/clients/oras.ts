@@ -41,7 +41,7 @@ class OrasStore implements Store {
 }
 
 export const oras: Client = {
-  version: ['oras', 'version'],
+  version: ['dpkg-query', '--show', 'oras'],
   async open(machine, home, door) {
     return new OrasStore(machine, await machine.folder('oras'), home, door);
   },

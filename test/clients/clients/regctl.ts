@@ -28,7 +28,14 @@ class RegctlStore implements Store {
   async pull(reference: string, architecture: string): Promise<Pulled> {
     const layout = join(this.#folder, `image-${this.#pulled.size}`);
     this.#pulled.set(reference, layout);
-    await this.#regctl(['image', 'copy', '--platform', `linux/${architecture}`, reference, `ocidir://${layout}:pulled`]);
+    await this.#regctl([
+      'image',
+      'copy',
+      '--platform',
+      `linux/${architecture}`,
+      reference,
+      `ocidir://${layout}:pulled`,
+    ]);
     return readLayout(layout);
   }
 
