@@ -34,9 +34,9 @@ const RELOADED: ReadonlySet<string> = new Set<keyof UpstreamConfig>([
 ]);
 
 function reloadUpstream(running: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {
-  const kept = Object.entries(running).filter(([key]) => !RELOADED.has(key));
   const taken = Object.entries(next).filter(([key]) => RELOADED.has(key));
-  return Object.fromEntries([...kept, ...taken]) as unknown as UpstreamConfig;
+  const entries = Object.entries({ ...running, ...Object.fromEntries(taken) });
+  return Object.fromEntries(entries.filter(([key]) => !RELOADED.has(key) || key in next)) as unknown as UpstreamConfig;
 }
 
 function differences(one: unknown, other: unknown, path: Path): string[] {

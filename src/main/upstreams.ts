@@ -77,11 +77,14 @@ export class Upstreams implements AsyncDisposable {
   }
 
   /**
-   * Goes on by another configuration and other files; tells whose files differ. What runs ends as it began, with the
+   * Goes on by another configuration and other files; tells which files differ under the names they had. What runs ends as it began, with the
    * account and the certificate of its beginning.
    */
   use(config: Config, files: FilesByUpstream): readonly string[] {
-    const differing = [...files].filter(([name, now]) => !isSame(now, this.#files.get(name)));
+    const before = this.#config.upstreams;
+    const differing = [...files].filter(
+      ([name, now]) => isSame(config.upstreams[name], before[name]) && !isSame(now, this.#files.get(name)),
+    );
     this.#config = config;
     this.#files = files;
     for (const [name, { options }] of this.#open) if (!isSame(options, this.#optionsOf(name))) this.#open.delete(name);

@@ -5,7 +5,7 @@ import forge from 'node-forge';
 export interface Authority {
   /** PEM. */
   readonly ca: string;
-  /** A server certificate for host names and IP addresses; `days` counts from now and may be negative. */
+  /** A certificate for host names and IP addresses, good for servers and for clients; `days` counts from now and may be negative. */
   issue(names: readonly string[], days?: number): { readonly cert: string; readonly key: string };
 }
 
@@ -33,7 +33,7 @@ export function createAuthority(name: string = 'Layover test CA'): Authority {
           issuer: subject,
           extensions: [
             { name: 'keyUsage', digitalSignature: true, critical: true },
-            { name: 'extKeyUsage', serverAuth: true },
+            { name: 'extKeyUsage', serverAuth: true, clientAuth: true },
             { name: 'subjectAltName', altNames },
           ],
           days,
