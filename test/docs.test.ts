@@ -45,7 +45,9 @@ test('the operations page explains every reason and every metric there is', asyn
     const outcomes = (await readDocument(source)).matchAll(/cache: '[a-z]+', why: '([a-z-]+)'/g);
     reasons.push(...[...outcomes].map(([, why]) => why));
   }
-  const metrics = [...(await readDocument('src/telemetry/metrics.ts')).matchAll(/'(layover_[a-z_]+)'/g)];
+  const counted = await Array.fromAsync(glob('src/telemetry/*metrics.ts', { cwd: ROOT }), readDocument);
+  const metrics = counted.flatMap((source) => [...source.matchAll(/'(layover_[a-z_]+)'/g)]);
+  t.true(metrics.length > 20);
   for (const name of [...reasons, ...metrics.map(([, metric]) => metric)]) t.true(page.includes(`\`${name}\``), name);
 });
 

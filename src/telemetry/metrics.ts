@@ -1,6 +1,7 @@
 import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type CacheResult, type Events, subscribe } from '../events.ts';
 import { counter } from './counter.ts';
+import { storeMetrics } from './store-metrics.ts';
 
 /** Kinds of requests that get series of their own; every other kind is counted as `other`. */
 const KINDS = new Set([
@@ -52,6 +53,7 @@ export function openMetrics(upstreams: readonly string[]): Metrics {
     subscribe('follower', followers(registry)),
     subscribe('certificates', certificates(registry)),
     subscribe('proof', ({ upstream, result }) => proofs(1, bound(upstream), result)),
+    ...storeMetrics(registry),
   ];
   return {
     registry,

@@ -175,3 +175,33 @@ test.serial('ten thousand random names add no series', async (t) => {
   };
   t.deepEqual(await series(10_000), await series(1));
 });
+
+test.serial('the space of the cache, its eviction and its index are told', async (t) => {
+  const found = await samples(() => {
+    publish('space', { phase: 'state', used: 800, reserved: 50, limit: 1000 });
+    publish('space', { phase: 'refused', bytes: 500 });
+    publish('space', { phase: 'failing', code: 'ENOSPC' });
+    publish('parked', { bytes: 70 });
+    publish('eviction', { images: 2, bytes: 300 });
+    publish('eviction', { images: 1, bytes: 100 });
+    publish('index', { state: 'building' });
+    publish('index', { state: 'ready' });
+  });
+  const expected = {
+    layover_store_used_bytes: 800,
+    layover_store_reserved_bytes: 50,
+    layover_store_limit_bytes: 1000,
+    layover_store_parked_bytes: 70,
+    layover_store_disk_failing: 1,
+    layover_store_refusals_total: 1,
+    layover_evicted_images_total: 3,
+    layover_evicted_bytes_total: 400,
+    layover_index_ready: 1,
+  };
+  for (const [name, value] of Object.entries(expected)) t.is(found.get(name), value, name);
+  const recovered = await samples(() => {
+    publish('space', { phase: 'failing', code: 'EIO' });
+    publish('space', { phase: 'recovered' });
+  });
+  t.is(recovered.get('layover_store_disk_failing'), 0);
+});
