@@ -8,11 +8,17 @@ const cache = '/var/cache/layover-test';
 /** Programs of one Go module that no Debian release has; built once and kept. */
 export class GoPrograms {
   readonly #packages: readonly string[];
+  readonly #linking: string;
   readonly #folder: string;
 
-  constructor(version: string, packages: readonly string[]) {
+  /** `versionVariable` is what the programs print as their version, which only the linker can tell them. */
+  constructor(version: string, packages: readonly string[], versionVariable: string) {
+    this.#linking = `-s -w -X ${versionVariable}=${version}`;
     this.#packages = packages.map((path) => `${path}@${version}`);
-    const hash = createHash('sha256').update(this.#packages.join(' ')).digest('hex').slice(0, 12);
+    const hash = createHash('sha256')
+      .update([...this.#packages, this.#linking].join(' '))
+      .digest('hex')
+      .slice(0, 12);
     this.#folder = join(cache, `go-${hash}`);
   }
 
@@ -36,7 +42,7 @@ export class GoPrograms {
       await go(['mod', 'init', 'clients.test']);
       await go(['get', ...this.#packages]);
       const paths = this.#packages.map((name) => name.replace(/@.*/, ''));
-      await go(['build', '-trimpath', '-ldflags=-s -w', '-o', `${built}/`, ...paths]);
+      await go(['build', '-trimpath', `-ldflags=${this.#linking}`, '-o', `${built}/`, ...paths]);
       if ((await readdir(built)).length !== paths.length)
         throw new Error(`go has not built all of ${paths.join(', ')}`);
       await rename(built, this.#folder);
@@ -60,9 +66,18 @@ function exists(path: string): Promise<boolean> {
   );
 }
 
-export const buildkitPrograms = new GoPrograms('v0.29.0', [
-  'github.com/moby/buildkit/cmd/buildctl',
-  'github.com/moby/buildkit/cmd/buildkitd',
-]);
-export const helmPrograms = new GoPrograms('v4.3.1', ['helm.sh/helm/v4/cmd/helm']);
-export const regctlPrograms = new GoPrograms('v0.11.7', ['github.com/regclient/regclient/cmd/regctl']);
+export const buildkitPrograms = new GoPrograms(
+  'v0.29.0',
+  ['github.com/moby/buildkit/cmd/buildctl', 'github.com/moby/buildkit/cmd/buildkitd'],
+  'github.com/moby/buildkit/version.Version',
+);
+export const helmPrograms = new GoPrograms(
+  'v4.3.1',
+  ['helm.sh/helm/v4/cmd/helm'],
+  'helm.sh/helm/v4/internal/version.version',
+);
+export const regctlPrograms = new GoPrograms(
+  'v0.11.7',
+  ['github.com/regclient/regclient/cmd/regctl'],
+  'github.com/regclient/regclient/internal/version.vcsTag',
+);
