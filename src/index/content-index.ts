@@ -57,8 +57,9 @@ export class ContentIndex implements AsyncDisposable {
     await this.#ask({ kind: 'rebuild' });
   }
 
-  /** The namespaced names of the repositories in which something is linked. */
+  /** The namespaced names of the repositories in which something is linked, up to the latest news. */
   async repositories(): Promise<readonly string[]> {
+    this.#flush();
     return (await this.#ask({ kind: 'repositories' })) ?? [];
   }
 
