@@ -24,6 +24,7 @@ export class Listener<Any extends Server = Server> {
   readonly #address: ListenAddress;
   readonly #sockets = new Set<Socket>();
   readonly #running = new Set<ServerResponse>();
+  readonly #latest = new WeakMap<Socket, ServerResponse>();
   #closing = false;
   #idle: () => void = () => undefined;
 
@@ -39,6 +40,9 @@ export class Listener<Any extends Server = Server> {
       socket.once('close', () => this.#sockets.delete(socket));
     });
     const serve: RequestListener = (request, response) => {
+      // An answer that ends its connection is the last: what seems to follow is not acted upon (RFC 9112 §9.6).
+      if (this.#latest.get(request.socket)?.shouldKeepAlive === false) return;
+      this.#latest.set(request.socket, response);
       this.#track(response);
       listener(request, response);
     };

@@ -20,7 +20,10 @@ const BODILESS = new Set(['GET', 'HEAD', 'DELETE', 'OPTIONS', 'TRACE']);
  * which `Via` shows by our own name `via`.
  */
 export function readHead(request: IncomingMessage, via: string): RequestHead {
-  const { headers, rawHeaders } = request;
+  const { headers, rawHeaders, httpVersion } = request;
+  if (httpVersion !== '1.1' && httpVersion !== '1.0') {
+    throw new RegistryError('BAD_REQUEST', 'HTTP/1.1 is spoken here', { status: 505 });
+  }
   checkFraming(request);
   if (headers.expect !== undefined && !expectsContinue(request)) {
     throw new RegistryError('BAD_REQUEST', 'unknown expectation', { status: 417 });

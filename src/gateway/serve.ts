@@ -58,14 +58,14 @@ async function serve(
     const reply =
       rule === undefined
         ? await replyTo(options, target, head, request, response, trace)
-        : { ...errorReply(new RegistryError('DENIED', rule), request), outcome: DENIED };
+        : { ...errorReply(new RegistryError('DENIED', rule), request, response), outcome: DENIED };
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
   } catch (error) {
     if (trace.abandoned) return;
     trace.failed(error);
     if (response.headersSent) return cutShort(response);
-    const reply = errorReply(error, request);
+    const reply = errorReply(error, request, response);
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
   }
@@ -141,11 +141,11 @@ async function readBody(request: IncomingMessage, response: ServerResponse): Pro
 }
 
 /** A client whose next request could be misread, or whose body nobody will read, starts anew. */
-function errorReply(error: unknown, request: IncomingMessage): Reply {
+function errorReply(error: unknown, request: IncomingMessage, response: ServerResponse): Reply {
   const shown = error instanceof RegistryError ? error : new RegistryError('UNKNOWN');
   const unread = hasBody(request) && !request.complete;
-  const close = unread || shown.code === 'BAD_REQUEST' || shown.code === 'MISDIRECTED';
-  const headers = { ...shown.headers, 'Content-Type': 'application/json', ...(close && { Connection: 'close' }) };
+  if (unread || shown.code === 'BAD_REQUEST' || shown.code === 'MISDIRECTED') response.shouldKeepAlive = false;
+  const headers = { ...shown.headers, 'Content-Type': 'application/json' };
   const body = { kind: 'bytes', bytes: Buffer.from(JSON.stringify(shown)) } as const;
   return { status: shown.status, headers, body, outcome: { cache: 'none', why: shown.code } };
 }
