@@ -46,6 +46,11 @@ export interface UpstreamConfig {
   /** Milliseconds. */
   readonly tags: { readonly ttl: number; readonly staleOnError: number };
   readonly challenge: 'relay' | 'verbatim';
+  /** Requests in any span of milliseconds, and bytes per second. */
+  readonly limit: {
+    readonly requests?: { readonly count: number; readonly span: number };
+    readonly bandwidth?: number;
+  };
   /** Patterns `repository[:tag]` of what is served; without it everything is. */
   readonly allow?: readonly string[];
   /** Patterns `repository[:tag]` of what is not served, whatever `allow` says. */

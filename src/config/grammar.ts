@@ -109,6 +109,19 @@ export function parseSize(text: string): number | undefined {
   return Number.isSafeInteger(size) ? size : undefined;
 }
 
+/** Bytes per second, written as a size; fewer than 16 KiB would be taken for silence. */
+export function parseBandwidth(text: string): number | undefined {
+  const size = parseSize(text);
+  return size === undefined || size < 2 ** 14 ? undefined : size;
+}
+
+/** `count/span`, where a unit alone stands for one of it: `100/6h`, `5/s`. */
+export function parseRate(text: string): { readonly count: number; readonly span: number } | undefined {
+  const [, count = '', spanText = ''] = /^(\d{1,5})\/(\w+)$/.exec(text) ?? [];
+  const span = parseDuration(/^\d/.test(spanText) ? spanText : `1${spanText}`) ?? 0;
+  return Number(count) > 0 && span > 0 ? { count: Number(count), span } : undefined;
+}
+
 /** A word for logs: letters, digits, dots, hyphens and underscores. */
 export function parseWord(text: string): string | undefined {
   return /^[\w.-]{1,64}$/.test(text) ? text : undefined;

@@ -31,6 +31,7 @@ const RELOADED: ReadonlySet<string> = new Set<keyof UpstreamConfig>([
   'deny',
   'credentials',
   'clientCert',
+  'limit',
 ]);
 
 function reloadUpstream(running: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {

@@ -3,6 +3,7 @@ import type { AtLeastOne, ListenAddress } from './config.ts';
 import {
   DURATION,
   parseAddress,
+  parseBandwidth,
   parseBaseUrl,
   parseDuration,
   parseHostOrIp,
@@ -14,6 +15,7 @@ import {
   parsePattern,
   parsePeer,
   parsePresentedHost,
+  parseRate,
   parseSize,
   parseWord,
 } from './grammar.ts';
@@ -74,6 +76,11 @@ const size = z.preprocess(
   text('a size such as 100m, 50g or 0', parseSize),
 );
 
+const rate = z.preprocess(
+  (value) => (typeof value === 'number' ? String(value) : value),
+  text('bytes per second such as 1m or 200k, 16k at the least', parseBandwidth),
+);
+
 /** One address may stand without the brackets of a list. */
 const addresses = z
   .preprocess((value) => (typeof value === 'string' ? [value] : value), list(ip))
@@ -110,6 +117,10 @@ const upstream = map({
   blobHosts: peers,
   tags: map({ ttl: duration, staleOnError: duration }),
   challenge: choice('relay', 'verbatim'),
+  limit: map({
+    requests: text('requests in a span of time such as 100/6h or 5/s', parseRate).nullish(),
+    bandwidth: rate.nullish(),
+  }).nullish(),
   allow: images.nullish(),
   deny: images,
   complete: choice('off', 'background'),

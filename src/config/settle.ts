@@ -40,7 +40,7 @@ function settleCerts({ dir, permit, chain, key }: WrittenConfig['certs'], cwd: s
 }
 
 function settleUpstream(name: string, written: WrittenUpstream, cwd: string): UpstreamConfig {
-  const { alias, allow, ca, clientCert, credentials, ...rest } = written;
+  const { alias, allow, ca, clientCert, credentials, limit, ...rest } = written;
   return {
     ...rest,
     name,
@@ -52,6 +52,10 @@ function settleUpstream(name: string, written: WrittenUpstream, cwd: string): Up
     ...(clientCert != null && {
       clientCert: { chain: resolve(cwd, clientCert.chain), key: resolve(cwd, clientCert.key) },
     }),
+    limit: {
+      ...(limit?.requests != null && { requests: limit.requests }),
+      ...(limit?.bandwidth != null && { bandwidth: limit.bandwidth }),
+    },
     credentials: (credentials ?? []).map((account) => settleAccount(account, cwd)),
   };
 }

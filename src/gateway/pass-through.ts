@@ -1,4 +1,5 @@
 import type { Agent, IncomingMessage, ServerResponse } from 'node:http';
+import type { Readable } from 'node:stream';
 import type { ProxyServer } from 'http-proxy-3';
 import { publish } from '../events.ts';
 import { RegistryError } from '../oci/error.ts';
@@ -14,6 +15,8 @@ export interface PassThroughOptions {
   readonly via: string;
   /** Connects to an upstream as its configuration says: name resolution, egress proxy, trust. Must keep connections alive. */
   readonly agent: (upstream: string, base: URL) => Agent;
+  /** A body at the pace that the limit of its upstream allows. */
+  readonly pace: (upstream: string, body: Readable) => Readable;
   /** WWW-Authenticate lines as the client must see them. */
   readonly rewriteChallenges: (upstream: string, origin: string, lines: readonly string[]) => readonly string[];
   /** Told before the client is, when an upstream accepted a new manifest or removed one. */
@@ -105,7 +108,7 @@ async function tellOfWrite(
 }
 
 function replyOf(
-  { rewriteChallenges }: PassThroughOptions,
+  { pace, rewriteChallenges }: PassThroughOptions,
   request: IncomingMessage,
   { api, base, origin, upstream }: PassTarget,
   answer: IncomingMessage,
@@ -127,7 +130,7 @@ function replyOf(
   const outcome = { cache: 'bypass', why: 'passed-through', upstreamTime } as const;
   const reply = { status, headers: Object.fromEntries(headers), outcome };
   if (request.method !== 'HEAD' && status !== 204 && status !== 304) {
-    return { ...reply, body: { kind: 'stream', stream: answer } };
+    return { ...reply, body: { kind: 'stream', stream: pace(upstream, answer) } };
   }
   answer.resume();
   return reply;

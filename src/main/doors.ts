@@ -35,6 +35,7 @@ export function openGateway(config: Config, { identity, upstreams, telemetry, ro
     rootCertificates: () => identity.rootCertificates,
     via: VIA.split(' ')[1] ?? VIA,
     agent: (upstream, base) => upstreams.agent(upstream, base),
+    pace: (upstream, body) => upstreams.pace(upstream, body),
     rewriteChallenges: (upstream, origin, lines) => [rooms.challenges.rewrite(upstream, origin, lines) ?? []].flat(),
     onWrite: (repository, reference) => rooms.cache.forget(repository, reference),
   });

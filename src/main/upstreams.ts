@@ -1,8 +1,10 @@
 import { readFile } from 'node:fs/promises';
 import type { Agent } from 'node:http';
+import type { Readable } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import type { ClientCertificate, UpstreamOptions } from '../upstream/contract.ts';
+import { Limit } from '../upstream/limit.ts';
 import type { Network } from '../upstream/network.ts';
 import { Upstream } from '../upstream/upstream.ts';
 
@@ -51,6 +53,8 @@ interface Open {
 export class Upstreams implements AsyncDisposable {
   readonly #network: Network;
   readonly #open = new Map<string, Open>();
+  /** What counts requests and bytes goes on counting when its upstream is made anew. */
+  readonly #limits = new Map<string, Limit>();
   #config: Config;
   #files: FilesByUpstream;
 
@@ -76,6 +80,11 @@ export class Upstreams implements AsyncDisposable {
     return agent;
   }
 
+  /** A body at the pace that the limit of its upstream allows. */
+  pace(name: string, body: Readable): Readable {
+    return this.#limitOf(name).bandwidth.pace(body);
+  }
+
   /**
    * Goes on by another configuration and other files; tells which files differ under the names they had. What runs ends as it began, with the
    * account and the certificate of its beginning.
@@ -87,6 +96,7 @@ export class Upstreams implements AsyncDisposable {
     );
     this.#config = config;
     this.#files = files;
+    for (const name of this.#limits.keys()) this.#limits.get(name)?.set(config.upstreams[name]?.limit ?? {});
     for (const [name, { options }] of this.#open) if (!isSame(options, this.#optionsOf(name))) this.#open.delete(name);
     return differing.map(([name]) => `upstreams.${name} (its files)`);
   }
@@ -109,7 +119,16 @@ export class Upstreams implements AsyncDisposable {
     const upstream = this.#config.upstreams[name];
     if (upstream === undefined) return undefined;
     const { hosts, urls, tokenHosts, blobHosts } = upstream;
-    return { name, hosts, urls, tokenHosts, blobHosts, ...this.#files.get(name) };
+    return { name, hosts, urls, tokenHosts, blobHosts, limit: this.#limitOf(name), ...this.#files.get(name) };
+  }
+
+  #limitOf(name: string): Limit {
+    const found = this.#limits.get(name);
+    if (found !== undefined) return found;
+    const limit = new Limit(name);
+    limit.set(this.#config.upstreams[name]?.limit ?? {});
+    this.#limits.set(name, limit);
+    return limit;
   }
 }
 

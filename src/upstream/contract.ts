@@ -6,6 +6,13 @@ export interface ClientCertificate {
   readonly key: string;
 }
 
+/** Holds requests back, and the bytes of what they bring. */
+export interface Pacing {
+  /** Resolves when one may go out; throws UpstreamError (`throttled`, without a status) when it may not soon. */
+  admit(signal: AbortSignal): Promise<void>;
+  readonly bandwidth: { pace(body: Readable, isBackground?: boolean): Readable };
+}
+
 /** How to talk to one remote registry; built from the configuration by the one who wires the rooms. */
 export interface UpstreamOptions {
   /** Namespace, such as `docker.io`. */
@@ -20,6 +27,8 @@ export interface UpstreamOptions {
   readonly clientCert?: ClientCertificate;
   /** Accounts of ours by their ids. */
   readonly accounts?: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
+  /** A limit of our own, which may be shared with others. */
+  readonly limit?: Pacing;
   /** `host[:port]` that may be sent credentials for tokens, beside the hosts of `urls`. */
   readonly tokenHosts: readonly string[];
   /** `host[:port]` that are allowed as redirect targets although private or http. */
@@ -51,6 +60,8 @@ export interface UpstreamRequest {
   /** `end` is exclusive; without it, to the end. */
   readonly range?: { readonly start: number; readonly end?: number };
   readonly userAgent?: string;
+  /** Nobody waits for it: its bytes come after those of others. */
+  readonly background?: boolean;
   readonly signal: AbortSignal;
   /** Milliseconds; overrides the 30 s an answer's head may take. */
   readonly headTimeout?: number;

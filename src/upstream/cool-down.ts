@@ -23,9 +23,9 @@ export class CoolDown {
     throw new UpstreamError('throttled', message, { status: status ?? 429, body, retryAfter: Math.ceil(remaining) });
   }
 
-  /** Begins the wait that a `throttled` error asks for; every other error is ignored. */
+  /** Begins the wait that an upstream's `throttled` error asks for; every other error is ignored, limits of our own too. */
   note(principal: string, error: unknown): void {
-    if (!(error instanceof UpstreamError) || error.failure !== 'throttled') return;
+    if (!(error instanceof UpstreamError) || error.failure !== 'throttled' || error.status === undefined) return;
     const now = performance.now();
     for (const [waiting, { time }] of this.#until) if (time <= now) this.#until.delete(waiting);
     if (this.#until.has(principal)) return;

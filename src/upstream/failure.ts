@@ -1,6 +1,8 @@
 import { RegistryError } from '../oci/error.ts';
 import { UpstreamError } from './contract.ts';
 
+const THROTTLED = 'the upstream registry limits requests';
+
 /**
  * What a client is told of an upstream's failure: 504 for what a retry may cure, 502 for a broken protocol, the
  * upstream's own 429 with its Retry-After and document. Everything else is returned as it is.
@@ -13,7 +15,7 @@ export function toClientError(error: unknown): unknown {
     case 'unreachable':
       return new RegistryError('UNAVAILABLE', undefined, { cause: error });
     case 'throttled':
-      return new RegistryError('TOOMANYREQUESTS', 'the upstream registry limits requests', {
+      return new RegistryError('TOOMANYREQUESTS', error.status === undefined ? error.message : THROTTLED, {
         ...options,
         headers: { 'retry-after': String(Math.max(1, Math.ceil(error.retryAfter ?? 1))) },
       });

@@ -67,7 +67,8 @@ export class Redirects {
   #step(journey: Journey, place: Place, lax: () => Promise<boolean>): Promise<Answer> {
     const { kind, method, headers, repository, signal, headTimeout, identity } = journey;
     const { url, guarded, own } = place;
-    const send = (authorization?: string): Promise<Answer> => {
+    const send = async (authorization?: string): Promise<Answer> => {
+      if (own) await this.#options.limit?.admit(signal);
       const all = { ...headers, ...(authorization !== undefined && { authorization }) };
       return this.#wire.exchange({ kind, method, url, headers: all, guarded, own, signal, headTimeout });
     };

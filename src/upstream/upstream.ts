@@ -97,8 +97,10 @@ export class Upstream implements AsyncDisposable {
     return this.#paced(principalOf(identity), async () => {
       const { answer, base } = await this.#ask(journey);
       if (answer.status === 401 && answer.url.origin === base.origin) this.#learn(answer, base);
-      const { status, headers, challenges, body } = answer;
-      return { status, headers, challenges, body };
+      const { status, headers, challenges } = answer;
+      const isBulk = kind === 'blob' && method === 'GET';
+      const line = isBulk ? this.#options.limit?.bandwidth : undefined;
+      return { status, headers, challenges, body: line?.pace(answer.body, request.background) ?? answer.body };
     });
   }
 

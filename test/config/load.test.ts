@@ -116,6 +116,8 @@ test('the page about the configuration has a heading for every key', async (t) =
     'credentials.serve',
     'allow',
     'clientCert',
+    'limit.requests',
+    'limit.bandwidth',
   ]) {
     t.regex(page, new RegExp(`^#+ .*\`${key.replaceAll('.', '\\.')}\``, 'm'), key);
   }
@@ -206,6 +208,23 @@ test('an account stands alone or in a list of several, each with the repositorie
   t.deepEqual(accounts, [credentials[0], credentials[0], credentials[1]]);
   t.is(accountFor({ credentials: credentials.slice(0, 1) }, 'other'), undefined);
   t.deepEqual(upstream(config, 'quay.io').credentials, []);
+});
+
+test('limits are read in each of their forms', async (t) => {
+  for (const [requests, count, span] of [
+    ['100/6h', 100, 21_600_000],
+    ['5/s', 5, 1000],
+    ['1/1h30m', 1, 5_400_000],
+  ] as const) {
+    const { limit } = upstream(await load(`upstreams: { ghcr.io: { limit: { requests: ${requests} } } }`), 'ghcr.io');
+    t.deepEqual(limit, { requests: { count, span } });
+  }
+  const { limit } = upstream(
+    await load('upstreams: { ghcr.io: { limit: { bandwidth: 10m, requests: null } } }'),
+    'ghcr.io',
+  );
+  t.deepEqual(limit, { bandwidth: 10 * 2 ** 20 });
+  t.deepEqual(upstream(await load('upstreams: { ghcr.io: { limit: null } }'), 'ghcr.io').limit, {});
 });
 
 test('addresses, durations and pins are read in each of their forms', async (t) => {

@@ -31,7 +31,7 @@ async function problemsOf(text: string): Promise<readonly string[]> {
 
 const NAMESPACE = 'a namespace: one component of a repository name, so in lower case and without a port';
 const UPSTREAM_KEYS =
-  'one of hosts, authHosts, alias, urls, ca, clientCert, credentials, tokenHosts, blobHosts, tags, challenge, allow, deny, complete';
+  'one of hosts, authHosts, alias, urls, ca, clientCert, credentials, tokenHosts, blobHosts, tags, challenge, limit, allow, deny, complete';
 const PRESETS =
   'one of docker.io, ghcr.io, quay.io, lscr.io, registry.k8s.io, gcr.io, mcr.microsoft.com, public.ecr.aws';
 const ADDRESS = 'an address such as "[::]:443", 0.0.0.0:443 or :5000';
@@ -39,6 +39,7 @@ const NETWORK = 'a network such as 192.0.2.0/24 or 2001:db8::/32';
 const DURATION = 'a duration such as 24h, 0s, 30d or 1h30m';
 const URL_ = 'an http or https URL without credentials, query and /v2';
 const IMAGES = 'a pattern such as library/**, acme/app-* or acme/app:v*';
+const REQUESTS = 'requests in a span of time such as 100/6h or 5/s';
 const PATTERN = 'a repository pattern such as team/** or team/app-*';
 
 const WRONG: readonly (readonly [title: string, text: string, ...problems: string[]])[] = [
@@ -207,6 +208,14 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     `1:33 upstreams.ghcr.io.allow[0]: expected ${IMAGES}, got "a:b:c"`,
     `1:42 upstreams.ghcr.io.allow[1]: expected ${IMAGES}, got "A/**"`,
     '1:57 upstreams.ghcr.io.deny: expected a list, got "acme"',
+  ],
+  [
+    'limits that are none',
+    'upstreams:\n  ghcr.io: { limit: { requests: 100, bandwidth: 1k } }\n  quay.io: { limit: { requests: 0/h, bandwith: 1m } }\n',
+    `2:33 upstreams.ghcr.io.limit.requests: expected ${REQUESTS}, got 100`,
+    '2:49 upstreams.ghcr.io.limit.bandwidth: expected bytes per second such as 1m or 200k, 16k at the least, got "1k"',
+    `3:33 upstreams.quay.io.limit.requests: expected ${REQUESTS}, got "0/h"`,
+    '3:38 upstreams.quay.io.limit.bandwith: expected one of requests, bandwidth, got "bandwith" (did you mean bandwidth?)',
   ],
   [
     'a registry that the published list does not hold',

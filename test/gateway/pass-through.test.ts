@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import { Agent, createServer, type IncomingMessage, type RequestListener, type Server } from 'node:http';
 import { createServer as createTlsServer, Agent as TlsAgent } from 'node:https';
 import { type AddressInfo, createServer as createTcpServer, type Socket } from 'node:net';
+import { PassThrough, pipeline } from 'node:stream';
 import test, { type ExecutionContext } from 'ava';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
 import { ask, authority, ca, dial, type Running, raw, readAll, start, until, upstreamConfig } from './start.ts';
@@ -383,4 +384,23 @@ test('a large body goes through both ways', async (t) => {
     body: Buffer.alloc(3_000_000, 'up'),
   });
   t.true(answer.body.equals(Buffer.alloc(3_000_000, 'down')));
+});
+
+test('what comes back is paced as the limit of its upstream wants, and still cut where the upstream cuts it', async (t) => {
+  const paced: string[] = [];
+  const pace: GatewayOptions['pace'] = (upstream, body) => {
+    paced.push(upstream);
+    return pipeline(body, new PassThrough(), () => undefined);
+  };
+  const { running } = await startWith(
+    t,
+    (request, response) => {
+      if (request.url !== '/v2/_catalog?cut') return void response.end('whole');
+      response.writeHead(200, { 'Content-Length': '100' }).write('part', () => response.destroy());
+    },
+    { pace },
+  );
+  t.is((await ask(running, { path: '/v2/_catalog' })).body.toString(), 'whole');
+  t.true((await ask(running, { path: '/v2/_catalog?cut' })).cut);
+  t.deepEqual(paced, ['registry.example', 'registry.example']);
 });

@@ -40,6 +40,7 @@ function upstream(name: string, some: Partial<UpstreamConfig>): UpstreamConfig {
     complete: 'off',
     deny: [],
     credentials: [],
+    limit: {},
     ...some,
   };
 }

@@ -33,6 +33,7 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
     complete: 'off',
     deny: [],
     credentials: [],
+    limit: {},
     ...some,
   };
 }
@@ -66,6 +67,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
     endpoints: async () => text('hello'),
     identify: (authorization) => ({ ...ANONYMOUS, ...(authorization !== undefined && { authorization }) }),
     agent: () => new Agent({ keepAlive: true }),
+    pace: (_, body) => body,
     rewriteChallenges: (_, __, lines) => lines,
     onWrite: () => undefined,
     ...some,

@@ -32,8 +32,7 @@ for (const profile of PROFILES) {
   for (const tls of [true, false]) {
     test(`an image is pulled from ${profile} over ${tls ? 'https' : 'http'}: manifest, blob, range and HEADs`, async (t) => {
       const { registry, upstream, image, layer, size } = await setUp(t, profile, tls);
-      const identity: Identity =
-        profile === 'basic' ? { kind: 'configured', account: 'bot' } : { kind: 'anonymous' };
+      const identity: Identity = profile === 'basic' ? { kind: 'configured', account: 'bot' } : { kind: 'anonymous' };
       const ask = async (method: 'GET' | 'HEAD', what: string, more: Partial<UpstreamRequest> = {}) => {
         const kind = what.startsWith('blobs') ? 'blob' : 'manifest';
         const path = `/v2/team/public/${what}`;

@@ -77,7 +77,9 @@ test('anonymous and configured tokens never stand in for each other', async (t) 
   const { site, tokens, urls } = await numbered(t);
   const upstream = upstreamOf(t, { urls, accounts });
   const kinds = ['anonymous', 'configured', 'anonymous', 'configured'] as const;
-  await Promise.all(kinds.map(async (kind) => textOf((await upstream.request(pull({ identity: { kind, account: 'bot' } }))).body)));
+  await Promise.all(
+    kinds.map(async (kind) => textOf((await upstream.request(pull({ identity: { kind, account: 'bot' } }))).body)),
+  );
   for (const kind of kinds) {
     await textOf((await upstream.request(pull({ identity: { kind, account: 'bot' } }))).body);
     t.regex(site.seen.at(-1)?.headers.authorization ?? '', new RegExp(`^Bearer ${kind}-`));
