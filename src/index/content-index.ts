@@ -12,6 +12,9 @@ const GATHER = 3000;
 /** Digests with news that are not gathered for any longer. */
 const ENOUGH = 10_000;
 
+/** Of the thread's heap: enough for rows that are looked at once (MiB). */
+const YOUNG = 8;
+
 type Message = Report | { readonly id: number; readonly answer?: unknown; readonly error?: unknown };
 
 /**
@@ -44,7 +47,8 @@ export class ContentIndex implements AsyncDisposable {
 
   /** Begins to work; before that, news is gathered only. */
   start(): void {
-    const worker = new Worker(new URL('./worker.ts', import.meta.url), { workerData: this.#setting });
+    const options = { workerData: this.#setting, resourceLimits: { maxYoungGenerationSizeMb: YOUNG } };
+    const worker = new Worker(new URL('./worker.ts', import.meta.url), options);
     worker.unref();
     worker.on('message', (message: Message) => this.#hear(message));
     worker.on('error', (error: unknown) => this.#lose(error));

@@ -151,21 +151,24 @@ export class Database implements Disposable {
   /** What is here, in the order in which it may go. */
   inventory({ repositories, digests }: Kept): Inventory {
     this.#mark();
-    const all = this.#sql.rows('SELECT id, size, used, manifest FROM objects WHERE present > 0 ORDER BY id');
-    const objects = Array.from(all, ([id, size, used, manifest]): InventoryObject => {
-      return { id: Number(id), size: Number(size), used: Number(used), isManifest: manifest !== 0 };
-    });
-    const edges = [...this.#sql.rows('SELECT parent, child FROM edges')] as unknown as Edge[];
+    const edges = this.#sql.rows('SELECT parent, child FROM edges') as Iterable<unknown> as Iterable<Edge>;
     const linked = 'SELECT object FROM links JOIN repositories r ON r.id = repository WHERE r.name = ?';
     const kept = repositories.flatMap((name) => Array.from(this.#sql.rows(linked, name), ([id]) => Number(id)));
     const asked = digests.map((digest) => this.#idOf(digest)).filter((id) => id !== undefined);
-    return takeInventory(objects, edges, [...kept, ...asked], this.#marks[0]?.last);
+    return takeInventory(this.#objects(), edges, [...kept, ...asked], this.#marks[0]?.last);
   }
 
   /** The digests behind an inventory's ids. */
   digests(ids: readonly number[]): readonly Digest[] {
     const found = ids.flatMap((id) => [...this.#sql.rows('SELECT digest FROM objects WHERE id = ?', id)]);
     return found.map(([digest]) => decode(digest)).filter((digest) => digest !== undefined);
+  }
+
+  *#objects(): Generator<InventoryObject> {
+    const all = this.#sql.rows('SELECT id, size, used, manifest FROM objects WHERE present > 0 ORDER BY id');
+    for (const [id, size, used, manifest] of all) {
+      yield { id: Number(id), size: Number(size), used: Number(used), isManifest: manifest !== 0 };
+    }
   }
 
   #apply({ digest, present, size, children, repositories, turn }: Entry, walk: number): void {

@@ -39,25 +39,28 @@ export type Edge = readonly [parent: number, child: number];
  * by rising id; edges from or to what is not among them do not count.
  */
 export function takeInventory(
-  objects: readonly InventoryObject[],
-  edges: readonly Edge[],
+  objects: Iterable<InventoryObject>,
+  edges: Iterable<Edge>,
   kept: readonly number[] = [],
   recent = Infinity,
 ): Inventory {
-  const ids = Float64Array.from(objects, ({ id }) => id);
-  const known = edges.flatMap(([from, to]): Edge[] => {
-    const [parent, child] = [positionOf(ids, from), positionOf(ids, to)];
-    return parent === undefined || child === undefined ? [] : [[parent, child]];
-  });
-  const graph = toGraph(ids.length, known);
-  const manifests = Uint8Array.from(objects, ({ isManifest }) => Number(isManifest));
-  const used = Float64Array.from(objects, (object) => object.used);
-  raise(used, graph, known);
+  const columns = { ids: [] as number[], sizes: [] as number[], used: [] as number[], manifests: [] as number[] };
+  for (const { id, size, used, isManifest } of objects) {
+    columns.ids.push(id);
+    columns.sizes.push(size);
+    columns.used.push(used);
+    columns.manifests.push(Number(isManifest));
+  }
+  const ids = Float64Array.from(columns.ids);
+  const used = Float64Array.from(columns.used);
+  const manifests = Uint8Array.from(columns.manifests);
+  const graph = toGraph(ids, edges);
+  raise(used, graph);
   lower(used, graph, manifests);
   const heads = Uint32Array.from(ids.keys()).filter((one) => manifests[one] === 1 || graph.named[one] === 0);
   return {
     ids,
-    sizes: Float64Array.from(objects, ({ size }) => size),
+    sizes: Float64Array.from(columns.sizes),
     used,
     manifests,
     ...graph,
@@ -73,40 +76,47 @@ export function at(numbers: Float64Array | Uint32Array, index: number): number {
 }
 
 /** What the manifest at `position` names. */
-export function childrenOf({ starts, children }: Graph, position: number): Uint32Array {
+export function childrenOf(
+  { starts, children }: Pick<Inventory, 'starts' | 'children'>,
+  position: number,
+): Uint32Array {
   return children.subarray(at(starts, position), at(starts, position + 1));
 }
 
 type Graph = Pick<Inventory, 'starts' | 'children' | 'named'>;
 
-function toGraph(count: number, edges: readonly Edge[]): Graph {
-  const starts = new Uint32Array(count + 1);
-  const named = new Uint32Array(count);
-  for (const [parent, child] of edges) {
+function toGraph(ids: Float64Array, edges: Iterable<Edge>): Graph {
+  const [parents, named] = [[] as number[], new Uint32Array(ids.length)];
+  const known: number[] = [];
+  const starts = new Uint32Array(ids.length + 1);
+  for (const [from, to] of edges) {
+    const [parent, child] = [positionOf(ids, from), positionOf(ids, to)];
+    if (parent === undefined || child === undefined) continue;
+    parents.push(parent);
+    known.push(child);
     starts[parent + 1] = at(starts, parent + 1) + 1;
     named[child] = at(named, child) + 1;
   }
-  for (let position = 0; position < count; position += 1) {
-    starts[position + 1] = at(starts, position + 1) + at(starts, position);
-  }
+  for (const position of ids.keys()) starts[position + 1] = at(starts, position + 1) + at(starts, position);
   const next = starts.slice();
-  const children = new Uint32Array(edges.length);
-  for (const [parent, child] of edges) {
-    children[at(next, parent)] = child;
+  const children = new Uint32Array(known.length);
+  for (const [index, parent] of parents.entries()) {
+    children[at(next, parent)] = known[index] ?? 0;
     next[parent] = at(next, parent) + 1;
   }
   return { starts, children, named };
 }
 
 /** Counts uses of what one manifest alone names for that manifest. */
-function raise(used: Float64Array, { named }: Graph, edges: readonly Edge[]): void {
-  const parents = new Map<number, number>();
-  for (const [parent, child] of edges) if (named[child] === 1) parents.set(child, parent);
-  for (const [child, first] of parents) {
+function raise(used: Float64Array, graph: Graph): void {
+  const { named } = graph;
+  const only = new Int32Array(named.length).fill(-1);
+  for (const parent of named.keys()) {
+    for (const child of childrenOf(graph, parent)) if (named[child] === 1) only[child] = parent;
+  }
+  for (const [child, parent] of only.entries()) {
     const use = at(used, child);
-    for (let up: number | undefined = first; up !== undefined && at(used, up) < use; up = parents.get(up)) {
-      used[up] = use;
-    }
+    for (let up = parent; up >= 0 && at(used, up) < use; up = only[up] ?? -1) used[up] = use;
   }
 }
 

@@ -29,12 +29,22 @@ export interface EvictionPolicy {
   readonly keep: readonly string[];
 }
 
+/** Milliseconds between two counts for want of anything to evict. */
+const COUNT_AGAIN = 600_000;
 /** How many blobs are removed at the same time. */
 const WIDTH = 8;
 /** Plans that are made before it is given up; each but the first only because files took less than was thought. */
 const ROUNDS = 4;
 /** What the promise leaves for records, at most: bytes, and as a share of the limit. */
 const MARGIN = { bytes: 80 << 20, share: 1 / 24 };
+
+/** What one run has evicted. */
+interface Gone {
+  readonly images: number;
+  readonly objects: number;
+  readonly bytes: number;
+  readonly lastUse: number;
+}
 
 /** Makes room in the cache when it runs low. */
 export class Eviction {
@@ -43,6 +53,9 @@ export class Eviction {
   readonly #abort = new AbortController();
   #running: Promise<void> | undefined;
   #isStuck = false;
+  /** Blobs that were gone before they were removed: somebody deletes files, and the account does not know. */
+  #vanished = 0;
+  #counted = Number.NEGATIVE_INFINITY;
 
   constructor(on: Evictable, policy: () => EvictionPolicy) {
     this.#on = on;
@@ -64,22 +77,33 @@ export class Eviction {
   }
 
   async #run(wanted: number): Promise<void> {
-    const { space, recount, parked } = this.#on;
-    if (this.#abort.signal.aborted) return;
-    if (!space.state().trusted) await recount();
-    if (this.#excess(wanted) <= 0) return;
-    await parked.drop(() => this.#excess(wanted) > 0, this.#abort.signal);
-    const done = { images: 0, objects: 0, bytes: 0, lastUse: -Infinity };
+    if (!this.#on.space.state().trusted) await this.#recount();
+    if (this.#excess(wanted) <= 0 || this.#abort.signal.aborted) return;
+    await this.#on.parked.drop(() => this.#excess(wanted) > 0, this.#abort.signal);
+    const gone = await this.#evict(wanted);
+    if (gone.objects > 0) this.#tell(gone);
+    const mayCount = this.#vanished > 0 || performance.now() - this.#counted > COUNT_AGAIN;
+    if (this.#missing(wanted) > 0 && mayCount && !this.#abort.signal.aborted) await this.#recount();
+    this.#complain(wanted);
+  }
+
+  async #evict(wanted: number): Promise<Gone> {
+    const gone = { images: 0, objects: 0, bytes: 0, lastUse: -Infinity };
     for (let round = 0; round < ROUNDS && this.#excess(wanted) > 0; round += 1) {
       const plan = await this.#once(wanted);
       if (plan.evicted.length === 0) break;
-      done.images += plan.images;
-      done.objects += plan.evicted.length;
-      done.bytes += plan.bytes;
-      done.lastUse = Math.max(done.lastUse, plan.lastUse ?? -Infinity);
+      gone.images += plan.images;
+      gone.objects += plan.evicted.length;
+      gone.bytes += plan.bytes;
+      gone.lastUse = Math.max(gone.lastUse, plan.lastUse ?? -Infinity);
     }
-    if (done.objects > 0) this.#tell(done);
-    this.#complain(wanted);
+    return gone;
+  }
+
+  async #recount(): Promise<void> {
+    await this.#on.recount();
+    this.#counted = performance.now();
+    this.#vanished = 0;
   }
 
   async #once(wanted: number): Promise<Plan> {
@@ -103,7 +127,7 @@ export class Eviction {
   }
 
   async #remove(digest: Digest): Promise<void> {
-    await this.#on.content.removeBlob(digest);
+    if (!(await this.#on.content.removeBlob(digest))) this.#vanished += 1;
     this.#on.forget(digest);
     publish('content', { phase: 'removed', digest });
   }

@@ -137,3 +137,16 @@ test.serial('after it was closed nothing is evicted', async (t) => {
   await on.eviction.run(LAYER);
   t.deepEqual(await on.has(a), [true]);
 });
+
+test.serial(
+  'when nothing is left to evict it is counted anew, since files may have gone behind our back',
+  async (t) => {
+    const on = await Stage.set(t, { limit: 4 * LAYER, low: 0.5 });
+    const a = await on.image('docker.io/library/a', 'latest', ['a1', 'a2']);
+    on.tell(a);
+    await on.eviction.run(8 * LAYER);
+    t.deepEqual([await on.has(a), on.recounts], [[false], 1]);
+    await on.eviction.run(8 * LAYER);
+    t.is(on.recounts, 1, 'not again and again');
+  },
+);
