@@ -8,7 +8,7 @@ import type { Row } from './steps.ts';
 import type { Repository, Upstream } from './upstreams/upstream.ts';
 
 /** What clients print when a registry refuses a pull, or cannot say because its upstream is off. */
-const refusal =
+export const refusal =
   /unauthori[sz]ed|no basic auth credentials|denied|forbidden|the upstream registry cannot be reached|authentication required|not found|Gateway Time-?out|\b(?:40[134]|504)\b/i;
 /** What they print when the registry that a mirror stands for is off. */
 const unreachable = /connection refused/i;

@@ -105,7 +105,7 @@ async function pullEverything(row: Row): Promise<void> {
 }
 
 /** The account that was used stands in nothing that the gateway has logged. */
-async function silent({ gateway, upstream }: Row): Promise<void> {
+export async function silent({ gateway, upstream }: Row): Promise<void> {
   const { username, password } = upstream.secret?.account ?? { username: '', password: '' };
   const logs = await gateway.logs();
   const written = [password, btoa(`${username}:${password}`)].filter((text) => logs.includes(text));

@@ -2,16 +2,18 @@ import { buildah } from './clients/buildah.ts';
 import { buildkit } from './clients/buildkit.ts';
 import type { Client } from './clients/client.ts';
 import { containerd, containerdInRanges } from './clients/containerd.ts';
+import { cosign, cosignSteps, cosignTags, cosignTagsSteps } from './clients/cosign.ts';
 import { crane } from './clients/crane.ts';
 import { cri } from './clients/cri.ts';
 import { docker, dockerWithContainerd } from './clients/docker.ts';
+import { helm, helmSteps } from './clients/helm.ts';
 import { oras } from './clients/oras.ts';
 import { podman } from './clients/podman.ts';
 import { regctl } from './clients/regctl.ts';
 import { skopeo } from './clients/skopeo.ts';
 import type { Door } from './doors.ts';
 import * as doors from './doors.ts';
-import { buildkitPrograms, regctlPrograms } from './go-programs.ts';
+import { buildkitPrograms, helmPrograms, regctlPrograms } from './go-programs.ts';
 import { type Step, stepsInRanges } from './steps.ts';
 import { htpasswdRegistry, openRegistry } from './upstreams/debian-registry.ts';
 import { fakeRegistry } from './upstreams/fake-registry.ts';
@@ -74,6 +76,7 @@ const daemon = [
   doors.pathOverTls,
 ];
 const commands = [doors.transparent, doors.plainPath, doors.pathOverTls];
+const artifacts = { doors: commands, upstreams: ['hub', 'ghcr', 'quay'] };
 const builders = [doors.transparent, doors.buildkitMirror, doors.buildkitPath, doors.pathOverTls];
 
 export const clients: readonly TestedClient[] = [
@@ -100,6 +103,9 @@ export const clients: readonly TestedClient[] = [
   { name: 'crane', generation: 'sid', client: crane, doors: commands },
   { name: 'oras', generation: 'sid', client: oras, doors: commands },
   { name: 'regctl', generation: 'go', client: regctl, doors: commands, prepare: regctlPrograms.prepare },
+  { ...artifacts, name: 'helm', generation: 'go', client: helm, steps: helmSteps, prepare: helmPrograms.prepare },
+  { ...artifacts, name: 'cosign', generation: 'sid', client: cosign, steps: cosignSteps },
+  { ...artifacts, name: 'cosign, tags', generation: 'sid', client: cosignTags, steps: cosignTagsSteps },
   { name: 'buildkit', generation: 'go', client: buildkit, doors: builders, prepare: buildkitPrograms.prepare },
 ];
 
