@@ -76,7 +76,7 @@ export class Gateway implements AsyncDisposable {
 function configuration(upstream: Upstream): object {
   return {
     listen: { https: `${gatewayAddress}:443`, http: `${gatewayAddress}:5000`, admin },
-    storage: { root: join(folder, 'data') },
+    storage: { root: join(folder, 'data'), reserve: 0 },
     certs: { dir: join(folder, 'certs') },
     log: { access: { file: join(folder, 'access.log'), format: 'json' } },
     names: [gatewayName],

@@ -25,7 +25,7 @@ export interface Store extends AsyncDisposable {
   pull(reference: string, architecture: string): Promise<Pulled>;
   /** Pushes what was pulled as `from` under another name. */
   push(from: string, to: string, architecture: string): Promise<void>;
-  /** Throws away what is left of a broken pull, where the client itself goes on with it, wrong bytes or not. */
+  /** Throws away what it keeps of a broken pull, wrong bytes or not. */
   discard?(): Promise<void>;
 }
 

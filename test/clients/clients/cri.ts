@@ -40,10 +40,6 @@ class CriStore implements Store {
     throw new Error('the CRI has no push');
   }
 
-  discard(): Promise<void> {
-    return this.#containerd.collectGarbage();
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#containerd[Symbol.asyncDispose]();
   }

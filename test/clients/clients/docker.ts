@@ -113,10 +113,6 @@ class ContainerdImageStore implements Store {
     return this.#docker.push(from, to, ['--platform', `linux/${architecture}`]);
   }
 
-  async discard(): Promise<void> {
-    await this.#docker.command(['image', 'prune', '--force']);
-  }
-
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#docker[Symbol.asyncDispose]();
     await this.#containerd[Symbol.asyncDispose]();
