@@ -65,11 +65,12 @@ export async function startLayover(
     identity[Symbol.dispose]();
     await gateway.close(drain);
     await rooms.cache.close();
+    await rooms.space[Symbol.asyncDispose]();
     await upstreams[Symbol.asyncDispose]();
     await telemetry.close();
   };
   try {
-    const addresses = await gateway.listen();
+    const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
     void loadUndici();

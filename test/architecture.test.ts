@@ -24,6 +24,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   config: { imports: ['oci'], packages: ['yaml', 'zod'] },
   telemetry: { imports: ['events'], packages: ['pino', 'prom-client'] },
   store: { imports: ['oci', 'events'] },
+  space: { imports: ['events', 'store'] },
   upstream: { imports: ['oci', 'events'], packages: ['undici'] },
   auth: { imports: ['oci', 'events', 'upstream', 'store'], packages: ['jose'] },
   cache: { imports: ['oci', 'events', 'store', 'upstream', 'auth'], packages: ['lru-cache'] },

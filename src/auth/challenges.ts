@@ -3,6 +3,7 @@ import { type Challenge, formatChallenge, parseChallenges } from '../oci/challen
 import { TOKEN_PATH } from '../oci/route.ts';
 import { pullScope } from '../oci/scope.ts';
 import type { Content } from '../store/content.ts';
+import { tellFailed } from '../store/trouble.ts';
 import type { PingRecord } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 
@@ -96,7 +97,7 @@ export class Challenges {
     try {
       await this.#content.putUpstreamRecord(upstream, record);
     } catch (error) {
-      publish('notice', { level: 'error', message: `cannot remember what ${upstream} answers to /v2/`, error });
+      tellFailed(`cannot remember what ${upstream} answers to /v2/`, error);
     }
   }
 

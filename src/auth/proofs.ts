@@ -1,7 +1,7 @@
-import { publish } from '../events.ts';
 import { namespaced, type Repository } from '../oci/route.ts';
 import type { Content } from '../store/content.ts';
 import type { AccessRecord } from '../store/records.ts';
+import { tellFailed } from '../store/trouble.ts';
 import { Recent } from './recent.ts';
 
 const REMEMBERED = 50_000;
@@ -33,7 +33,7 @@ export class Proofs {
     try {
       await this.#content.updateAccess(repository, change);
     } catch (error) {
-      publish('notice', { level: 'error', message: `cannot record who may read ${name}`, error });
+      tellFailed(`cannot record who may read ${name}`, error);
     }
   }
 

@@ -1,7 +1,8 @@
 import type { Readable } from 'node:stream';
-import type { CacheResult } from '../events.ts';
+import { type CacheResult, publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { ByteRange } from '../oci/range.ts';
+import { namespaced, type Repository } from '../oci/route.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
 
 /** Why a cache result is what it is; the list is closed, so that it can be counted. */
@@ -18,6 +19,7 @@ export type Why =
   | 'upstream-slow'
   | 'upstream-refused'
   | 'not-cacheable'
+  | 'no-space'
   | 'head-only';
 
 /** How the cache came to an answer. */
@@ -73,4 +75,11 @@ export function upstreamAnswer(response: UpstreamResponse, handling: Handling, w
   const { status, headers, challenges, body } = response;
   if (!withBody) body.destroy();
   return { kind: 'upstream', status, headers, challenges, handling, ...(withBody && { stream: body }) };
+}
+
+/** Tells that a client is answered with content that is here. */
+export function used({ repository }: { readonly repository: Repository }, answer: ContentAnswer): ContentAnswer {
+  const { digest, size } = answer;
+  publish('content', { phase: 'used', digest, repository: namespaced(repository), size });
+  return answer;
 }

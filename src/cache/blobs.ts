@@ -4,13 +4,13 @@ import { type RangeSpec, resolveRanges } from '../oci/range.ts';
 import type { Content } from '../store/content.ts';
 import type { UpstreamRequest } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { type Answer, type ContentAnswer, type Handling, upstreamAnswer } from './answer.ts';
+import { type Answer, type ContentAnswer, type Handling, upstreamAnswer, used } from './answer.ts';
 import { Direct } from './direct.ts';
 import type { Fill } from './fill.ts';
 import type { Begun, Fills } from './fills.ts';
 import { Follower } from './follower.ts';
 import type { Asking, Membership, Proof } from './membership.ts';
-import type { SmallObjects } from './small-objects.ts';
+import { readWhole, type SmallObjects } from './small-objects.ts';
 import { lengthOf, type Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
@@ -19,7 +19,6 @@ const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
 const NOT_PROVEN: Handling = { cache: 'hit', why: 'not-proven' };
 const FIRST: Handling = { cache: 'miss', why: 'first-time', stored: true };
 const JOINED: Handling = { cache: 'collapsed', why: 'being-fetched' };
-const UNCACHED: Handling = { cache: 'bypass', why: 'not-cacheable' };
 
 type Ranges = readonly RangeSpec[] | undefined;
 
@@ -47,7 +46,7 @@ export class Blobs {
     const proof = await membership.prove(asking, digest, probeOf(asking, digest));
     if (proof.kind === 'refused') return upstreamAnswer(proof.response, REFUSED, false);
     const local = small.get(digest)?.length ?? (await content.blobSize(digest)) ?? fills.get(digest)?.size;
-    if (local !== undefined) return { kind: 'content', digest, size: local, handling: handlingOf(proof) };
+    if (local !== undefined) return used(asking, { kind: 'content', digest, size: local, handling: handlingOf(proof) });
     const handling: Handling = { cache: 'miss', why: 'head-only' };
     if (proof.kind === 'asked' && proof.size !== undefined)
       return { kind: 'content', digest, size: proof.size, handling };
@@ -65,28 +64,28 @@ export class Blobs {
     const probe = probeOf(asking, digest);
     const known = await membership.knows(asking, digest, probe);
     // The way of every warm blob: one look at the disk, by opening it.
-    if (known) return (await this.stored(digest, STORED)) ?? this.#fetch(asking, digest, ranges, true);
+    if (known) return (await this.stored(asking, digest, STORED)) ?? this.#fetch(asking, digest, ranges, true);
     const isLocal = fills.get(digest) !== undefined || (await content.blobSize(digest)) !== undefined;
     if (!isLocal) return this.#fetch(asking, digest, ranges, false);
     const proof = await membership.prove(asking, digest, probe);
     if (proof.kind === 'refused') return this.#refusal(asking, digest, ranges);
-    return (await this.stored(digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
+    return (await this.stored(asking, digest, handlingOf(proof))) ?? this.#fetch(asking, digest, ranges, true);
   }
 
   /** What the store has of a blob that the caller's right to is settled. */
-  async stored(digest: Digest, handling: Handling): Promise<ContentAnswer | undefined> {
+  async stored(asking: Asking, digest: Digest, handling: Handling): Promise<ContentAnswer | undefined> {
     const { content, small } = this.#parts;
     const kept = small.get(digest);
-    if (kept !== undefined) return { kind: 'content', digest, size: kept.length, body: kept, handling };
+    if (kept !== undefined) return used(asking, { kind: 'content', digest, size: kept.length, body: kept, handling });
     const object = await content.openBlob(digest);
     if (object === undefined) return undefined;
     const { size } = object;
-    if (!small.takes(size)) return { kind: 'content', digest, size, body: object, handling };
+    if (!small.takes(size)) return used(asking, { kind: 'content', digest, size, body: object, handling });
     await using opened = object;
-    const bytes = new Uint8Array(size);
-    if ((await opened.read(bytes, 0)) < size) throw new Error(`the stored ${digest} is shorter than its size`);
+    const bytes = await readWhole(opened);
+    if (bytes === undefined) return undefined;
     small.set(digest, bytes);
-    return { kind: 'content', digest, size, body: bytes, handling };
+    return used(asking, { kind: 'content', digest, size, body: bytes, handling });
   }
 
   /** Begins a fill or joins it. Whoever began it is proven by the upstream's answer, everybody else by a HEAD. */
@@ -119,19 +118,20 @@ export class Blobs {
     source: Source,
     begun: Begun & { kind: 'uncached'; first: boolean },
   ): Promise<Answer> {
-    const { size } = begun;
+    const { size, why } = begun;
+    const handling: Handling = { cache: 'bypass', why };
     const opened = begun.first ? begun.opened : undefined;
     if (size === undefined) {
       const response = opened?.response ?? (await source.upstream.request(await this.#request(asking, digest, 'GET')));
       if (response.status !== 200) return upstreamAnswer(response, REFUSED, true);
-      return upstreamAnswer({ ...response, body: await verified(response.body, digest) }, UNCACHED, true);
+      return upstreamAnswer({ ...response, body: await verified(response.body, digest) }, handling, true);
     }
     const { start } = (ranges && resolveRanges(ranges, size)[0]) ?? { start: 0 };
     const usable = opened?.start === start ? opened : undefined;
     if (usable === undefined) opened?.response.body.destroy();
     const direct = new Direct(source, digest, size);
     await direct.begin(start, start === 0 ? async () => 0 : undefined, usable);
-    return { kind: 'content', digest, size, body: direct, has: () => false, handling: UNCACHED };
+    return { kind: 'content', digest, size, body: direct, has: () => false, handling };
   }
 
   /**
@@ -145,7 +145,7 @@ export class Blobs {
     if (response.status >= 400) return upstreamAnswer(response, REFUSED, true);
     response.body.destroy();
     await membership.record(asking, request.identity, digest, probeOf(asking, digest));
-    return (await this.stored(digest, NOT_PROVEN)) ?? this.#fetch(asking, digest, ranges, true);
+    return (await this.stored(asking, digest, NOT_PROVEN)) ?? this.#fetch(asking, digest, ranges, true);
   }
 
   async #source(asking: Asking, digest: Digest): Promise<Source> {

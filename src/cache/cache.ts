@@ -43,7 +43,7 @@ export class Cache {
     if (!isBlob && reference.tag !== undefined) return this.#tags.fresh(asking, reference.tag);
     const digest = isBlob ? reference : reference.digest;
     if (!(await this.#parts.membership.knows(asking, digest))) return undefined;
-    return isBlob ? this.#blobs.stored(digest, STORED) : this.#manifests.stored(asking, digest, STORED);
+    return isBlob ? this.#blobs.stored(asking, digest, STORED) : this.#manifests.stored(asking, digest, STORED);
   }
 
   /** Tag lists and referrers: always the upstream's own answer of this moment. */

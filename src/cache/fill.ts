@@ -2,6 +2,7 @@ import { type FillEvent, publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { namespaced } from '../oci/route.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
+import { tellFailed } from '../store/trouble.ts';
 import { UpstreamError } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { Downloads, NEAR, type Patience } from './downloads.ts';
@@ -17,11 +18,13 @@ const MAX_DOUBTS = 2;
 
 export type FillState = 'running' | 'committed' | 'parked' | 'detached';
 
-/** Where a fill's bytes are kept: publishes a finished file, begins anew with an empty one, is told of every progress. */
+/** Where a fill's bytes are kept: publishes a finished file, begins anew with an empty one, is told what happens. */
 export interface Keeper {
   commit(file: SpoolFile): Promise<void>;
   renew(file: SpoolFile): Promise<SpoolFile>;
   progress(): void;
+  /** A write failed. */
+  failed(error: unknown): void;
 }
 
 /**
@@ -135,7 +138,8 @@ export class Fill {
     try {
       await this.bytes.file.checkpoint();
     } catch (error) {
-      publish('notice', { level: 'warn', message: `cannot record the progress of ${this.digest}`, error });
+      this.#keeper.failed(error);
+      tellFailed(`cannot record the progress of ${this.digest}`, error, { level: 'warn' });
     }
   }
 
@@ -187,11 +191,8 @@ export class Fill {
 
   async #detach(error: Error): Promise<void> {
     this.bytes.fail(error instanceof SpoolFailed ? error : new SpoolFailed('cannot keep the blob', { cause: error }));
-    publish('notice', {
-      level: 'error',
-      message: `storage failed for ${this.digest}: its readers go on without it`,
-      error,
-    });
+    this.#keeper.failed(error);
+    tellFailed(`storage failed for ${this.digest}: its readers go on without it`, error);
     this.#tell('failed', 'storage');
     this.#stop('detached');
     await this.#drop();

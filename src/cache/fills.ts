@@ -1,12 +1,10 @@
-import { publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import { type Claim, type Claims, fillClaim } from '../store/claim.ts';
-import type { Content } from '../store/content.ts';
-import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
+import { tellFailed } from '../store/trouble.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
 import { PATIENCE, type Patience } from './downloads.ts';
 import { Fill } from './fill.ts';
+import { Place, type Stores, type Unkept } from './place.ts';
 import { lengthOf, type Opened, open, type Source } from './source.ts';
 
 /** What came of asking a source for a missing blob. */
@@ -16,14 +14,12 @@ export type Begun =
   | { readonly kind: 'stored' }
   /** The source's answer is no success. */
   | { readonly kind: 'refused'; readonly response: UpstreamResponse }
-  /** Nothing can be kept: the size is not known, or the spool cannot be written, or somebody else is filling. */
-  | { readonly kind: 'uncached'; readonly opened: Opened; readonly size: number | undefined };
+  /** Nothing can be kept: there is no space, or the size is not known, or somebody else is filling. */
+  | { readonly kind: 'uncached'; readonly opened: Opened; readonly size: number | undefined; readonly why: Unkept };
 
 /** The fills that are running, one for each digest. */
 export class Fills {
-  readonly #content: Content;
-  readonly #spool: Spool;
-  readonly #claims: Claims;
+  readonly #stores: Stores;
   readonly #patience: Patience;
   readonly #fills = new Map<Digest, Fill>();
   readonly #beginning = new Map<Digest, Promise<Begun>>();
@@ -31,10 +27,8 @@ export class Fills {
   readonly #ending = new Map<Digest, Promise<void>>();
   readonly #abort = new AbortController();
 
-  constructor(content: Content, spool: Spool, claims: Claims, options: { readonly patience?: Patience } = {}) {
-    this.#content = content;
-    this.#spool = spool;
-    this.#claims = claims;
+  constructor(stores: Stores, options: { readonly patience?: Patience } = {}) {
+    this.#stores = stores;
     this.#patience = options.patience ?? PATIENCE;
   }
 
@@ -69,85 +63,53 @@ export class Fills {
 
   async #begin(digest: Digest, source: Source): Promise<Begun> {
     await this.#ending.get(digest);
-    const place = await this.#takePlace(digest);
-    if (place === undefined) return this.#beginUncached(source);
+    const place = await Place.take(this.#stores, digest);
+    if (typeof place === 'string') return this.#beginUncached(source, place);
     let isTaken = false;
     try {
-      if (place.file.complete && (await this.#publish(digest, place.file))) return { kind: 'stored' };
+      if (place.file.complete && (await publishes(place))) return { kind: 'stored' };
       const begun = await this.#beginIn(place, digest, source);
       isTaken = begun.kind === 'fill';
       return begun;
     } finally {
-      if (!isTaken) await leave(place);
+      if (!isTaken) await place.leave();
     }
   }
 
-  async #beginUncached(source: Source): Promise<Begun> {
+  async #beginUncached(source: Source, why: Unkept): Promise<Begun> {
     const opened = await open(source, 0, undefined, this.#abort.signal);
     if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
-    return { kind: 'uncached', opened, size: opened.size ?? (await this.#askSize(source)) };
+    return { kind: 'uncached', opened, size: opened.size ?? (await this.#askSize(source)), why };
   }
 
   async #beginIn(place: Place, digest: Digest, source: Source): Promise<Begun> {
-    const opened = await this.#ask(place, digest, source);
+    const opened = await this.#ask(place, source);
     if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
     const size = opened.size ?? (await this.#askSize(source));
-    if (size === undefined) return { kind: 'uncached', opened, size };
-    const { claim, file } = place;
-    file.size = size;
-    const keeper = {
-      commit: async (finished: SpoolFile) => this.#content.adoptBlob(digest, await finished.finish()),
-      renew: (wrong: SpoolFile) => this.#renew(digest, wrong),
-      progress: () => claim.progress(),
-    };
-    const fill = new Fill(digest, size, file, keeper, this.#patience);
+    if (size === undefined) return { kind: 'uncached', opened, size, why: 'not-cacheable' };
+    if (!(await place.reserve(size, this.#abort.signal))) return { kind: 'uncached', opened, size, why: 'no-space' };
+    const fill = new Fill(digest, size, place.file, place, this.#patience);
     this.#fills.set(digest, fill);
-    this.#ending.set(digest, this.#untilFree(fill, claim));
-    claim.lost.addEventListener('abort', () => fill.park(new Error('another process took the fill over')));
+    this.#ending.set(digest, this.#untilFree(fill, place));
+    place.lost.addEventListener('abort', () => fill.park(new Error('another process took the fill over')));
     fill.start(source, { ...opened, size });
     return { kind: 'fill', fill };
   }
 
-  async #untilFree(fill: Fill, claim: Claim): Promise<void> {
+  async #untilFree(fill: Fill, place: Place): Promise<void> {
     await fill.ended;
-    await release(claim);
+    await place.free();
     this.#fills.delete(fill.digest);
     this.#ending.delete(fill.digest);
   }
 
-  /** The right to fill and the file to do it in, in this order; `undefined` when nothing can be kept now. */
-  async #takePlace(digest: Digest): Promise<Place | undefined> {
-    const claim = await this.#claims.acquire(fillClaim(digest)).catch(cannotKeep);
-    const file = claim && (await this.#spool.open(digest).catch(cannotKeep));
-    if (claim !== undefined && file !== undefined) return { claim, file };
-    if (claim !== undefined) await release(claim);
-    return undefined;
-  }
-
   /** Asks for the first missing byte and what follows; what is kept of a blob that is another now is dropped. */
-  async #ask(place: Place, digest: Digest, source: Source): Promise<Opened> {
+  async #ask(place: Place, source: Source): Promise<Opened> {
     const opened = await open(source, place.file.extents.prefix(), undefined, this.#abort.signal);
     if (!isOutdated(place.file, opened)) return opened;
     opened.response.body.destroy();
-    place.file = await this.#renew(digest, place.file);
+    await place.renew();
     return open(source, 0, undefined, this.#abort.signal);
-  }
-
-  async #renew(digest: Digest, wrong: SpoolFile): Promise<SpoolFile> {
-    await wrong.discard();
-    await wrong.close();
-    return this.#spool.open(digest);
-  }
-
-  /** Publishes a file that is whole already; `false` when its bytes are wrong. */
-  async #publish(digest: Digest, file: SpoolFile): Promise<boolean> {
-    try {
-      await this.#content.adoptBlob(digest, await file.finish());
-      return true;
-    } catch (error) {
-      publish('notice', { level: 'warn', message: `what was kept of ${digest} is of no use`, error });
-      return false;
-    }
   }
 
   /** Some upstreams tell a blob's length only when asked for nothing else. */
@@ -166,29 +128,16 @@ export class Fills {
   }
 }
 
-interface Place {
-  readonly claim: Claim;
-  file: SpoolFile;
-}
-
-/** What is there stays for the next one; where nothing is, nothing stays. */
-async function leave({ claim, file }: Place): Promise<void> {
-  if (file.extents.bytes === 0) await file.discard();
-  await file.close();
-  await release(claim);
-}
-
-async function release(claim: Claim): Promise<void> {
+/** Publishes a file that is whole already; `false` when its bytes are wrong. */
+async function publishes(place: Place): Promise<boolean> {
   try {
-    await claim.release();
+    await place.commit();
+    return true;
   } catch (error) {
-    publish('notice', { level: 'warn', message: 'cannot release the claim on a fill', error });
+    place.failed(error);
+    tellFailed(`what was kept of ${place.file.expected} is of no use`, error, { level: 'warn' });
+    return false;
   }
-}
-
-function cannotKeep(error: unknown): undefined {
-  const message = 'cannot write to the spool: content passes through without being kept';
-  publish('notice', { level: 'error', message, error });
 }
 
 function isSuccess({ response }: Opened): boolean {

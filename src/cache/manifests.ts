@@ -2,10 +2,13 @@ import { publish } from '../events.ts';
 import { algorithmOf, type Digest, digestOf } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
 import { acceptTypes, essence, isSchema1, MediaType, MODERN_ACCEPT } from '../oci/media-type.ts';
+import { namespaced } from '../oci/route.ts';
+import { tellFailed } from '../store/trouble.ts';
 import { UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
-import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer } from './answer.ts';
+import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, used } from './answer.ts';
 import type { Parts } from './blobs.ts';
 import type { Asking, Proof } from './membership.ts';
+import { readWhole } from './small-objects.ts';
 import { lengthOf } from './source.ts';
 import { verified } from './verified-stream.ts';
 
@@ -66,14 +69,11 @@ export class Manifests {
       const children = parseManifest(bytes)?.children.map((child) => child.digest) ?? [];
       await content.addClaims(asking.repository, children);
       small.set(digest, bytes);
+      const repository = namespaced(asking.repository);
+      publish('content', { phase: 'stored', digest, repository, size: bytes.length, children });
       return true;
     } catch (error) {
-      publish('notice', {
-        level: 'error',
-        message: `cannot keep the manifest ${digest}`,
-        error,
-        fields: { mediaType },
-      });
+      tellFailed(`cannot keep the manifest ${digest}`, error, { fields: { mediaType } });
       return false;
     }
   }
@@ -117,16 +117,15 @@ export class Manifests {
     if (kept !== undefined) return kept;
     await using object = await content.openBlob(digest);
     if (object === undefined || object.size > MAX_MANIFEST) return undefined;
-    const bytes = new Uint8Array(object.size);
-    if ((await object.read(bytes, 0)) < object.size) return undefined;
-    small.set(digest, bytes);
+    const bytes = await readWhole(object);
+    if (bytes !== undefined) small.set(digest, bytes);
     return bytes;
   }
 
   async #local(asking: Asking, digest: Digest, bytes: Uint8Array, handling: Handling): Promise<ContentAnswer> {
     const link = await this.#parts.content.link(asking.repository, digest);
     const mediaType = link?.mediaType ?? parseManifest(bytes)?.mediaType ?? MediaType.ociManifest;
-    return { kind: 'content', digest, size: bytes.length, mediaType, body: bytes, handling };
+    return used(asking, { kind: 'content', digest, size: bytes.length, mediaType, body: bytes, handling });
   }
 
   async #request(asking: ManifestAsking, digest: Digest, method: 'GET' | 'HEAD'): Promise<UpstreamResponse> {

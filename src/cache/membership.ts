@@ -1,10 +1,10 @@
 import type { Access, Probe } from '../auth/access.ts';
 import type { Caller } from '../auth/principal.ts';
-import { publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { essence } from '../oci/media-type.ts';
 import { cachedRepository, namespaced, type Repository } from '../oci/route.ts';
 import type { Content } from '../store/content.ts';
+import { tellFailed } from '../store/trouble.ts';
 import type { Identity, UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
@@ -75,7 +75,7 @@ export class Membership {
       await this.#content.addLink(repository, digest, mediaType === undefined ? {} : { mediaType });
       if (await this.#access.isPublic(repository)) await this.#content.markPublic(digest, repository);
     } catch (error) {
-      publish('notice', { level: 'error', message: `cannot link ${digest} into ${namespaced(repository)}`, error });
+      tellFailed(`cannot link ${digest} into ${namespaced(repository)}`, error);
     }
   }
 

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
+import type { StoredObject } from '../store/backend.ts';
 
 /** Objects up to this size are served from memory (bytes). */
 const MAX_OBJECT = 64 << 10;
@@ -28,4 +29,11 @@ export class SmallObjects {
   delete(digest: Digest): void {
     this.#objects.delete(digest);
   }
+}
+
+/** All bytes of an object; `undefined` when the disk does not give them. */
+export async function readWhole(object: StoredObject): Promise<Uint8Array | undefined> {
+  const bytes = new Uint8Array(object.size);
+  const read = await object.read(bytes, 0).catch(() => undefined);
+  return read === bytes.length ? bytes : undefined;
 }

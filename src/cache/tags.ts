@@ -1,9 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { publish } from '../events.ts';
 import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
 import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
 import { namespaced } from '../oci/route.ts';
 import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
+import { tellFailed } from '../store/trouble.ts';
 import { type Identity, principalOf, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, type Why } from './answer.ts';
@@ -155,7 +155,7 @@ export class Tags {
     try {
       await content.updateTag(repository, tag, (record) => withTag(record, tag, acceptClass(accept), entry));
     } catch (error) {
-      publish('notice', { level: 'error', message: `cannot remember a tag of ${namespaced(repository)}`, error });
+      tellFailed(`cannot remember a tag of ${namespaced(repository)}`, error);
     }
   }
 
@@ -163,7 +163,11 @@ export class Tags {
     const { content } = this.#parts;
     const without = (record: TagRecord = { tag, classes: {}, history: [] }): TagRecord =>
       withoutClass(record, acceptClass(accept));
-    await content.updateTag(repository, tag, without);
+    try {
+      await content.updateTag(repository, tag, without);
+    } catch (error) {
+      tellFailed(`cannot forget a tag of ${namespaced(repository)}`, error);
+    }
   }
 
   /** A GET's refusal is passed on with its document. */

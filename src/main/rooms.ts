@@ -13,6 +13,7 @@ import type { Config, UpstreamConfig } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
 import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
+import { DiskSpace } from '../space/disk-space.ts';
 import { Content } from '../store/content.ts';
 import { FileBackend } from '../store/file-backend.ts';
 import { FileClaims } from '../store/file-claims.ts';
@@ -28,6 +29,7 @@ export interface Rooms {
   readonly callers: Callers;
   readonly challenges: Challenges;
   readonly tokens: TokenRelay;
+  readonly space: DiskSpace;
 }
 
 /** `config` is asked each time, so that a reload takes effect; `now`: milliseconds since 1970. */
@@ -39,7 +41,10 @@ export function furnish(
 ): Rooms {
   const upstream = (name: string): Upstream => upstreams.get(name);
   const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
-  const content = new Content(new FileBackend(layout.cache), { durable: false });
+  const claims = new FileClaims(layout.claims);
+  const { size, reserve, evict } = config().storage;
+  const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high });
+  const content = new Content(new FileBackend(layout.cache, space), { durable: false });
   const policy = {
     get offline() {
       return config().grants.offline;
@@ -54,13 +59,13 @@ export function furnish(
   const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);
   const callers = new Callers(new Principals(derive(layout, 'principals')), offline, now);
   const membership = new Membership(content, access, upstream);
-  const fills = new Fills(content, new Spool(layout.spool), new FileClaims(layout.claims));
+  const fills = new Fills({ content, spool: new Spool(layout.spool, space), claims, space });
   const cache = new Cache(
     { content, access, membership, fills, small: new SmallObjects(), upstream },
     (name) => settings(name).tags,
   );
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
-  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream) };
+  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream), space };
 }
 
 function derive({ grantsKey }: Layout, purpose: string): Uint8Array {

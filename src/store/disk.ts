@@ -1,10 +1,12 @@
 import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { link, mkdir, readdir, stat, unlink } from 'node:fs/promises';
-import { join } from 'node:path';
+import { join, sep } from 'node:path';
 import { OpenFile } from './open-file.ts';
 
 const TEMPORARY = '.tmp';
+/** How often an operation starts over when its directories are removed under it. */
+const ATTEMPTS = 20;
 
 /** A new file name that a later sweep of temporary files recognises. */
 export function temporaryName(): string {
@@ -22,14 +24,22 @@ export async function syncDirectory(path: string): Promise<void> {
   await directory.sync();
 }
 
-/** Runs `action`, and once more with `directory` made (mode 0700) when it failed because something was not there. */
-export async function inDirectory<T>(directory: string, action: () => Promise<T>): Promise<T> {
+/**
+ * Runs `action`, and once more with `directory` made (mode 0700) when it failed because something was not there;
+ * `made` learns how many directories that took.
+ */
+export async function inDirectory<T>(
+  directory: string,
+  action: () => Promise<T>,
+  made?: (count: number) => void,
+): Promise<T> {
   try {
     return await action();
   } catch (error) {
     if (!hasCode(error, 'ENOENT')) throw error;
   }
-  await mkdir(directory, { recursive: true, mode: 0o700 });
+  const first = await mkdir(directory, { recursive: true, mode: 0o700 });
+  if (first !== undefined) made?.(directory.slice(first.length).split(sep).length);
   return await action();
 }
 
@@ -94,12 +104,16 @@ export async function createFile(directory: string, name: string, bytes: Uint8Ar
 }
 
 /** Removes temporary files that nobody has written to since `olderThan`; returns how many. */
-export async function sweepTemporaries(directory: string, olderThan: Date): Promise<number> {
+export async function sweepTemporaries(
+  directory: string,
+  olderThan: Date,
+  remove: (path: string) => Promise<boolean> = removeFile,
+): Promise<number> {
   const names = await entriesOf(directory);
   let removed = 0;
   for (const name of names.filter((entry) => entry.endsWith(TEMPORARY))) {
     const path = join(directory, name);
-    if ((await isOlder(path, olderThan)) && (await removeFile(path))) removed += 1;
+    if ((await isOlder(path, olderThan)) && (await remove(path))) removed += 1;
   }
   return removed;
 }
@@ -116,5 +130,16 @@ export async function entriesOf(directory: string): Promise<readonly string[]> {
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return [];
     throw error;
+  }
+}
+
+/** Starts over when a directory was removed between two steps. */
+export async function persist<T>(action: () => Promise<T>): Promise<T> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await action();
+    } catch (error) {
+      if (!hasCode(error, 'ENOENT') || attempt === ATTEMPTS) throw error;
+    }
   }
 }

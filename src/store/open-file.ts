@@ -1,4 +1,5 @@
 import * as fs from 'node:fs';
+import { lstat } from 'node:fs/promises';
 import { Gate } from './gate.ts';
 
 type Done<T> = (error: Error | null, value: T) => void;
@@ -47,6 +48,11 @@ export class OpenFile implements AsyncDisposable {
     return fs.fstatSync(this.#fd, { bigint: true });
   }
 
+  /** Bytes on disk. Synchronous, as `stat`. */
+  allocated(): number {
+    return fs.fstatSync(this.#fd).blocks * 512;
+  }
+
   /** Resolves when the content survives a power cut. An error leaves the content unknown for good: never retry. */
   sync(): Promise<void> {
     return syncs.run(() => this.#call<void>((fd, done) => fs.fsync(fd, (error) => done(error, undefined))));
@@ -64,6 +70,12 @@ export class OpenFile implements AsyncDisposable {
   touch(modified: number): Promise<void> {
     const seconds = modified / 1e6;
     return this.#call((fd, done) => fs.futimes(fd, seconds, seconds, (error) => done(error, undefined)));
+  }
+
+  /** Whether `path` leads to this file, and not to a later one. */
+  async isAt(path: string): Promise<boolean> {
+    const found = await lstat(path, { bigint: true }).catch(() => undefined);
+    return found !== undefined && found.ino === this.stat().ino;
   }
 
   /** Whether the file still has a name anywhere. Synchronous: the kernel answers it from memory. */

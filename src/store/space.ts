@@ -33,7 +33,7 @@ export interface Account {
   /** So many allocated bytes are not on the disk any more. */
   freed(bytes: number): void;
   /** A write failed; while the disk itself is in trouble, nothing can be reserved. */
-  failed(error: unknown): void;
+  readonly failed: (error: unknown) => void;
 }
 
 /** The promise that the cache never exceeds its size and never takes the reserve. */

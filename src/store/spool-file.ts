@@ -1,4 +1,4 @@
-import { lstat, rename } from 'node:fs/promises';
+import { rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { algorithmOf, type Digest } from '../oci/digest.ts';
 import type { ByteRange } from '../oci/range.ts';
@@ -73,6 +73,11 @@ export class SpoolFile implements AsyncDisposable {
     if (this.#size !== undefined && this.#size !== value) throw new Error(`the size is ${this.#size}, not ${value}`);
     if (value < this.#extents.end) throw new Error(`there are ${this.#extents.end} bytes already, more than ${value}`);
     this.#size = value;
+  }
+
+  /** Bytes on disk as of now; 0 when it is closed. */
+  get allocated(): number {
+    return this.#closing === undefined ? this.#file.allocated() : 0;
   }
 
   /** Whether all bytes are there. */
@@ -170,7 +175,7 @@ export class SpoolFile implements AsyncDisposable {
     await this.#turns.run(() => this.#file.truncate(this.#hash.length));
     await this.#file.sync();
     await this.#saving.catch(ignore);
-    if (!(await this.#isOurs())) throw new Error('the spool file was removed');
+    if (!(await this.#file.isAt(this.#path))) throw new Error('the spool file was removed');
     const finished = join(dirname(this.#path), temporaryName());
     await rename(this.#path, finished);
     this.#path = finished;
@@ -184,7 +189,7 @@ export class SpoolFile implements AsyncDisposable {
     const parked = this.#state === 'open';
     this.#state = 'discarded';
     await this.#saving.catch(ignore);
-    if (await this.#isOurs()) {
+    if (await this.#file.isAt(this.#path)) {
       if (parked) await removeFile(this.#sidecarPath);
       await removeFile(this.#path);
     }
@@ -223,7 +228,7 @@ export class SpoolFile implements AsyncDisposable {
   }
 
   async #save(): Promise<void> {
-    if (this.#state !== 'open' || !(await this.#isOurs())) return;
+    if (this.#state !== 'open' || !(await this.#file.isAt(this.#path))) return;
     const bytes = await this.#turns.run(async () => formatSidecar(this.#sidecar()));
     await rename(await writeTemporary(dirname(this.#sidecarPath), bytes), this.#sidecarPath);
   }
@@ -237,12 +242,6 @@ export class SpoolFile implements AsyncDisposable {
       verified: { length: this.#hash.length, hash: this.#hash.value },
       sources: this.#sources,
     };
-  }
-
-  /** Whether the name still leads to this file, not to a later one for the same digest. */
-  async #isOurs(): Promise<boolean> {
-    const found = await lstat(this.#path, { bigint: true }).catch(() => undefined);
-    return found !== undefined && found.ino === this.#file.stat().ino;
   }
 }
 

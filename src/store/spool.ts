@@ -3,7 +3,7 @@ import { lstat, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { publish } from '../events.ts';
 import { algorithmOf, type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
-import { allocatedAt, removeCounted } from './count.ts';
+import { allocatedAt, removeCounted } from './allocated.ts';
 import { entriesOf, hasCode, inDirectory, isOlder, sweepTemporaries } from './disk.ts';
 import { OpenFile } from './open-file.ts';
 import { parseSidecar, type Sidecar } from './sidecar.ts';

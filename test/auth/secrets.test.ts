@@ -68,7 +68,7 @@ class Program implements AsyncDisposable {
     const config = {
       listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
       certs: { dir: join(dir, 'certs') },
-      storage: { root: join(dir, 'data') },
+      storage: { root: join(dir, 'data'), reserve: 0 },
       log: { level: 'debug', access: { file: join(logs, `${format}.log`), format } },
       upstreams: Object.fromEntries(entries),
     };

@@ -10,6 +10,7 @@ import type { Source } from '../../src/cache/source.ts';
 import { subscribe } from '../../src/events.ts';
 import { type Digest, parseDigest } from '../../src/oci/digest.ts';
 import { cachedRepository } from '../../src/oci/route.ts';
+import { DiskSpace } from '../../src/space/disk-space.ts';
 import { Content } from '../../src/store/content.ts';
 import { FileBackend } from '../../src/store/file-backend.ts';
 import { FileClaims } from '../../src/store/file-claims.ts';
@@ -52,10 +53,15 @@ function roomOf(t: ExecutionContext, dir = directoryOf(t), patience?: Patience):
   const content = new Content(new FileBackend(join(dir, 'cache')));
   const spool = new Spool(join(dir, 'spool'));
   const claims = new FileClaims(join(dir, 'spool', 'claims'));
-  const fills = new Fills(content, spool, claims, patience === undefined ? {} : { patience });
+  const space = new DiskSpace({ root: dir, cache: join(dir, 'cache'), spool: join(dir, 'spool') }, claims, AMPLE);
+  t.teardown(() => space[Symbol.asyncDispose]());
+  const fills = new Fills({ content, spool, claims, space }, patience === undefined ? {} : { patience });
   t.teardown(() => fills.close());
   return { fills, content, spool, dir };
 }
+
+/** More than any test needs. */
+const AMPLE = { size: 2 ** 40, reserve: 0, high: 1 };
 
 function digestIn({ digest }: Blob): Digest {
   const parsed = parseDigest(digest);
@@ -141,7 +147,7 @@ test('nothing of wrong bytes is read while their file makes room for another', a
   const commit = async (file: SpoolFile): Promise<void> => void (await file.finish());
   const file = await spool.open(digestIn(blob));
   file.size = blob.content.size;
-  const keeper = { commit, renew, progress: () => undefined };
+  const keeper = { commit, renew, progress: () => undefined, failed: () => undefined };
   const fill = new Fill(digestIn(blob), file.size, file, keeper, { alone: 5000, withAlternative: 5000 });
   const early = follow(t, fill, sourceAt(bad, blob));
   fill.sources.join(sourceAt(good, blob));

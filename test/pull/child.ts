@@ -31,7 +31,7 @@ export class ChildGateway implements AsyncDisposable {
     const config = {
       listen: { https: '127.0.0.1:0', http: '127.0.0.1:0' },
       certs: { dir: join(dir, 'certs') },
-      storage: { root: join(dir, 'data') },
+      storage: { root: join(dir, 'data'), reserve: 0 },
       log: { level: 'error', access: { file: join(dir, 'access.log') } },
       upstreams: { 'docker.io': { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles } },
     };

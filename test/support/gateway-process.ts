@@ -104,7 +104,7 @@ async function configuration(dir: string, upstreams: Readonly<Record<string, Loc
   return {
     listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
     certs: { dir: join(dir, 'certs') },
-    storage: { root: join(dir, 'data') },
+    storage: { root: join(dir, 'data'), reserve: 0 },
     log: { level: 'warn', access: { file: join(dir, 'access.log') } },
     upstreams: Object.fromEntries(entries),
   };

@@ -146,7 +146,7 @@ async function configOf(
     listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
     names: ['gateway.lan', '127.0.0.1'],
     certs: { dir: join(dir, 'certs') },
-    storage: { root: join(dir, 'data') },
+    storage: { root: join(dir, 'data'), reserve: 0 },
     log: { level: 'error', access: { file: join(dir, 'access.log') } },
     ...config,
     upstreams: { ...Object.fromEntries(entries), ...further },

@@ -1,8 +1,9 @@
 import type { Dirent } from 'node:fs';
-import { lstat, readdir } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { hasCode } from './disk.ts';
+import { allocatedAt, statOf } from '../store/allocated.ts';
+import { hasCode } from '../store/disk.ts';
 
 /** Files whose size is asked for at the same time. */
 const BATCH = 32;
@@ -15,7 +16,7 @@ export async function countAllocated(
   directories: readonly string[],
   { pause = 1, signal }: { readonly pause?: number; readonly signal?: AbortSignal } = {},
 ): Promise<number> {
-  const shared = new Set<string>();
+  const seen = new Set<string>();
   const waiting = [...directories];
   let total = 0;
   for (let path = waiting.pop(); path !== undefined; path = waiting.pop()) {
@@ -24,7 +25,7 @@ export async function countAllocated(
     for (let at = 0; at < entries.length; at += BATCH) {
       const batch = entries.slice(at, at + BATCH).map((entry) => [entry, join(entry.parentPath, entry.name)] as const);
       const files = batch.filter(([entry]) => !entry.isDirectory());
-      for (const bytes of await Promise.all(files.map(([, file]) => allocatedAt(file, shared)))) total += bytes;
+      for (const bytes of await Promise.all(files.map(([, file]) => countOnce(file, seen)))) total += bytes;
       waiting.push(...batch.filter(([entry]) => entry.isDirectory()).map(([, directory]) => directory));
       await sleep(pause, undefined, { ...(signal && { signal }) });
     }
@@ -32,19 +33,13 @@ export async function countAllocated(
   return total;
 }
 
-/** Bytes that one file takes on disk; 0 when it is not there, or when `shared` has it already. */
-export async function allocatedAt(path: string, shared?: Set<string>): Promise<number> {
-  try {
-    const { blocks, nlink, dev, ino } = await lstat(path);
-    if (shared === undefined || nlink === 1) return blocks * 512;
-    const id = `${dev} ${ino}`;
-    if (shared.has(id)) return 0;
-    shared.add(id);
-    return blocks * 512;
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ENOTDIR')) return 0;
-    throw error;
-  }
+async function countOnce(path: string, seen: Set<string>): Promise<number> {
+  const found = await statOf(path);
+  if (found === undefined) return 0;
+  const id = `${found.dev} ${found.ino}`;
+  if (found.nlink > 1 && seen.has(id)) return 0;
+  if (found.nlink > 1) seen.add(id);
+  return found.blocks * 512;
 }
 
 async function entriesIn(path: string): Promise<readonly Dirent[]> {

@@ -1,0 +1,141 @@
+import { publish } from '../events.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type Claim, type Claims, fillClaim } from '../store/claim.ts';
+import type { Content } from '../store/content.ts';
+import { BLOCK, NoSpace, type Reservation, type Space, toBlocks } from '../store/space.ts';
+import type { Spool } from '../store/spool.ts';
+import type { SpoolFile } from '../store/spool-file.ts';
+import { tellFailed, troubleOf } from '../store/trouble.ts';
+import type { Why } from './answer.ts';
+import type { Keeper } from './fill.ts';
+
+/** Where blobs are kept, and on their way there. */
+export interface Stores {
+  readonly content: Content;
+  readonly spool: Spool;
+  readonly claims: Claims;
+  readonly space: Space;
+}
+
+/** Why a blob is not kept. */
+export type Unkept = Extract<Why, 'no-space' | 'not-cacheable'>;
+
+/** What a fill writes beside its bytes: a claim, and what is known of the bytes, each of them twice for a moment. */
+const BESIDE = 6 * BLOCK;
+/** A byte in so many may be taken by the file system's notes of where the others are. */
+const MAPPED = 1024;
+
+/** Where one blob comes in: the right to fill it, its file in the spool, and the space that both take. */
+export class Place implements Keeper {
+  readonly #stores: Stores;
+  readonly #digest: Digest;
+  readonly #claim: Claim;
+  readonly #beside: Reservation;
+  #file: SpoolFile;
+  #body: Reservation | undefined;
+  /** What lay in the spool before, and what left it under a name of its own (bytes on disk). */
+  #had: number;
+  #adopted = 0;
+
+  private constructor(stores: Stores, claim: Claim, beside: Reservation, file: SpoolFile, had: number) {
+    this.#stores = stores;
+    this.#digest = file.expected;
+    this.#claim = claim;
+    this.#beside = beside;
+    this.#file = file;
+    this.#had = had;
+  }
+
+  /** The right to fill and the file to do it in, in this order; else why nothing can be kept now. */
+  static async take(stores: Stores, digest: Digest): Promise<Place | Unkept> {
+    const { spool, claims, space } = stores;
+    let beside: Reservation | undefined;
+    let claim: Claim | undefined;
+    let why: Unkept = 'not-cacheable';
+    try {
+      beside = await space.record(BESIDE);
+      claim = await claims.acquire(fillClaim(digest));
+      const file = claim && (await spool.open(digest));
+      if (claim && file) return new Place(stores, claim, beside, file, await spool.measure(digest));
+    } catch (error) {
+      space.failed(error);
+      tellFailed('cannot write to the spool: content passes through without being kept', error);
+      if (error instanceof NoSpace || troubleOf(error) !== undefined) why = 'no-space';
+    }
+    if (claim !== undefined) await release(claim);
+    beside?.release();
+    return why;
+  }
+
+  get file(): SpoolFile {
+    return this.#file;
+  }
+
+  /** Aborted when another process took the claim over. */
+  get lost(): AbortSignal {
+    return this.#claim.lost;
+  }
+
+  /** Sets space aside for a blob of `size` bytes; `false` when there is none. */
+  async reserve(size: number, signal: AbortSignal): Promise<boolean> {
+    const written = (): number => this.#file.allocated;
+    this.#body = await this.#stores.space.reserve(toBlocks(size + size / MAPPED), { had: this.#had, written, signal });
+    if (this.#body !== undefined) this.#file.size = size;
+    return this.#body !== undefined;
+  }
+
+  async renew(): Promise<SpoolFile> {
+    await this.#file.discard();
+    await this.#file.close();
+    if (this.#body === undefined) this.#stores.space.freed(this.#had);
+    this.#had = 0;
+    this.#file = await this.#stores.spool.open(this.#digest);
+    return this.#file;
+  }
+
+  async commit(): Promise<void> {
+    const path = await this.#file.finish();
+    this.#adopted = this.#file.allocated;
+    try {
+      await this.#stores.content.adoptBlob(this.#digest, path);
+    } catch (error) {
+      await this.#file.discard();
+      this.#adopted = 0;
+      throw error;
+    }
+    publish('content', { phase: 'stored', digest: this.#digest, size: this.#file.size ?? 0 });
+  }
+
+  progress(): void {
+    this.#claim.progress();
+  }
+
+  failed(error: unknown): void {
+    this.#stores.space.failed(error);
+  }
+
+  /** Goes without a fill: what is there stays for the next one; where nothing is, nothing stays. */
+  async leave(): Promise<void> {
+    if (this.#file.extents.bytes === 0) await this.#file.discard();
+    await this.#file.close();
+    await this.free();
+  }
+
+  /** Once the file is closed, or has no name in the spool any more. */
+  async free(): Promise<void> {
+    const { space, spool } = this.#stores;
+    const left = this.#adopted + (await spool.measure(this.#digest).catch(() => this.#file.size ?? 0));
+    if (this.#body === undefined) space.freed(this.#had - left);
+    else this.#body.keep(left);
+    await release(this.#claim);
+    this.#beside.release();
+  }
+}
+
+async function release(claim: Claim): Promise<void> {
+  try {
+    await claim.release();
+  } catch (error) {
+    publish('notice', { level: 'warn', message: 'cannot release the claim on a fill', error });
+  }
+}
