@@ -92,6 +92,16 @@ test('ghcr hides an index from clients that do not list it, and signs redirects 
   t.is((await client.request(location)).status, 403);
 });
 
+test('ghcr gives an account a token for the placeholder of its ping, and nobody else', async (t) => {
+  await using upstream = await startUpstream({ profile: 'ghcr', users: { ada: 'pw' } });
+  using client = new Client({ ca: upstream.ca ?? '' });
+  const url = `${upstream.url()}/token?service=ghcr.io&scope=repository:user/image:pull`;
+  const ask = (login: string) => client.request(url, { headers: { authorization: `Basic ${btoa(login)}` } });
+  t.is((await client.request(url)).status, 403);
+  t.is((await ask('ada:wrong')).status, 403);
+  t.is((await ask('ada:pw')).status, 200);
+});
+
 test('tags come in pages, and referrers where the registry has them', async (t) => {
   await using upstream = await startUpstream({ profile: 'quay' });
   using client = new Client({ ca: upstream.ca ?? '', keepAlive: true });

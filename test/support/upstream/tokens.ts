@@ -75,7 +75,11 @@ export async function answerToken(exchange: Exchange, realm: Realm): Promise<Ans
       ? failure(403, 'DENIED', 'denied: denied')
       : json(401, { details: 'incorrect username or password' });
   }
-  const asked = (form ?? query).getAll('scope').flatMap((line) => line.split(' ').filter((scope) => scope !== ''));
+  // the scope of a ping's challenge is a placeholder, for which an account gets a token that opens nothing
+  const placeholder = caller === undefined ? undefined : realm.pingScope;
+  const asked = (form ?? query)
+    .getAll('scope')
+    .flatMap((line) => line.split(' ').filter((scope) => scope !== '' && scope !== placeholder));
   const granted = asked.flatMap((scope) => grantable(exchange, caller, scope));
   if (realm.excess === 'denied' && granted.length < asked.length) {
     return failure(403, 'DENIED', 'requested access to the resource is denied');
