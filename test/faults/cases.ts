@@ -1,0 +1,19 @@
+import type { FaultCase } from './case.ts';
+import { flippedBytes } from './cases/flipped-bytes.ts';
+import { herds } from './cases/herd.ts';
+import { killedGateway } from './cases/killed-gateway.ts';
+import { lyingLengths } from './cases/lying-lengths.ts';
+import { powerCuts } from './cases/power-cut.ts';
+import { smuggling } from './cases/smuggling.ts';
+import { upstreamCuts } from './cases/upstream-cuts.ts';
+
+/** All cases, those that matter most first. */
+export const cases: readonly FaultCase[] = [
+  killedGateway,
+  ...powerCuts,
+  upstreamCuts,
+  flippedBytes,
+  lyingLengths,
+  ...herds,
+  smuggling,
+];

@@ -1,0 +1,82 @@
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { lstat, readdir, readFile } from 'node:fs/promises';
+import { join, relative } from 'node:path';
+import { pipeline } from 'node:stream/promises';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+/** A file that stands for content: its name is the digest of what is to be in it. */
+export interface Published {
+  readonly path: string;
+  readonly digest: string;
+  readonly size: number;
+  /** No second name of it is left: the gateway was through with publishing it. */
+  readonly isSettled: boolean;
+}
+
+/** Everything that a data directory has published. */
+export async function publishedIn(data: string): Promise<Published[]> {
+  const found: Published[] = [];
+  for (const path of await filesBelow(join(data, 'cache', 'blobs'))) {
+    const [algorithm = '', , hex = ''] = relative(join(data, 'cache', 'blobs'), path).split('/');
+    const stat = await lstat(path).catch(() => undefined);
+    if (stat === undefined) continue;
+    found.push({ path, digest: `${algorithm}:${hex}`, size: stat.size, isSettled: stat.nlink === 1 });
+  }
+  return found;
+}
+
+/** What is wrong with published files: names that are not the digest of the content. */
+export async function wrongOf(published: readonly Published[]): Promise<string[]> {
+  const wrong: string[] = [];
+  for (const { path, digest, size } of published) {
+    const hash = createHash(digest.split(':')[0] ?? '');
+    await pipeline(createReadStream(path), hash);
+    if (digest.split(':')[1] !== hash.digest('hex')) wrong.push(`published ${digest} has ${size} wrong bytes`);
+  }
+  return wrong;
+}
+
+export async function filesBelow(directory: string): Promise<string[]> {
+  const entries = await readdir(directory, { recursive: true, withFileTypes: true }).catch(() => []);
+  return entries.filter((entry) => entry.isFile()).map((entry) => join(entry.parentPath, entry.name));
+}
+
+/** Files of unfinished work, which only a crash leaves behind. */
+export async function temporariesIn(data: string): Promise<string[]> {
+  return (await filesBelow(data)).filter((path) => path.endsWith('.tmp')).map((path) => relative(data, path));
+}
+
+/** Secrets of the imitated registry and of its users, as nobody may write them down. */
+const SECRETS = /canary-secret[\w-]*|token-[\w-]{32}|refresh-[\w-]{32}|X-Signature=[0-9a-f]{64}/;
+
+/** Where a secret stands in texts or in the files of a data directory that are no content. */
+export async function betrayals(data: string, texts: Readonly<Record<string, string>>): Promise<string[]> {
+  const found = Object.entries(texts).flatMap(([place, text]) => betrayalIn(place, text));
+  for (const path of await filesBelow(data)) {
+    if (path.includes('/cache/blobs/') || path.endsWith('.part')) continue;
+    const bytes = await readFile(path).catch(() => Buffer.alloc(0));
+    found.push(...betrayalIn(relative(data, path), `${path}\n${bytes.toString('latin1')}`));
+  }
+  return found;
+}
+
+function betrayalIn(place: string, text: string): string[] {
+  const forms = [text, ...(text.match(/[A-Za-z0-9+/]{24,}={0,2}/g) ?? []).map((part) => atobOr(part))];
+  const match = forms.map((form) => SECRETS.exec(form)?.[0]).find((secret) => secret !== undefined);
+  return match === undefined ? [] : [`a secret stands in ${place}: ${match.slice(0, 20)}…`];
+}
+
+function atobOr(text: string): string {
+  return Buffer.from(text, 'base64').toString('latin1');
+}
+
+/** Waits until `holds`, for at most so many milliseconds; tells whether it came to that. */
+export async function within(milliseconds: number, holds: () => boolean | Promise<boolean>): Promise<boolean> {
+  const end = performance.now() + milliseconds;
+  while (!(await holds())) {
+    if (performance.now() > end) return false;
+    await sleep(50);
+  }
+  return true;
+}
