@@ -1,5 +1,6 @@
 import { buildah } from './clients/buildah.ts';
 import { buildkit } from './clients/buildkit.ts';
+import { buildx } from './clients/buildx.ts';
 import type { Client } from './clients/client.ts';
 import { containerd, containerdInRanges } from './clients/containerd.ts';
 import { cosign, cosignSteps, cosignTags, cosignTagsSteps } from './clients/cosign.ts';
@@ -7,9 +8,9 @@ import { crane } from './clients/crane.ts';
 import { cri } from './clients/cri.ts';
 import { docker, dockerWithContainerd } from './clients/docker.ts';
 import { helm, helmSteps } from './clients/helm.ts';
-import { oras } from './clients/oras.ts';
+import { oras, orasSteps } from './clients/oras.ts';
 import { podman } from './clients/podman.ts';
-import { regctl } from './clients/regctl.ts';
+import { regctl, regctlSteps } from './clients/regctl.ts';
 import { skopeo } from './clients/skopeo.ts';
 import type { Door } from './doors.ts';
 import * as doors from './doors.ts';
@@ -101,11 +102,19 @@ export const clients: readonly TestedClient[] = [
   { name: 'containerd, CRI', generation: 'bookworm', client: cri, doors: daemon },
   { name: 'containerd, CRI', generation: 'sid', client: cri, doors: daemon },
   { name: 'crane', generation: 'sid', client: crane, doors: commands },
-  { name: 'oras', generation: 'sid', client: oras, doors: commands },
-  { name: 'regctl', generation: 'go', client: regctl, doors: commands, prepare: regctlPrograms.prepare },
+  { name: 'oras', generation: 'sid', client: oras, doors: commands, steps: orasSteps },
+  {
+    name: 'regctl',
+    generation: 'go',
+    client: regctl,
+    doors: commands,
+    steps: regctlSteps,
+    prepare: regctlPrograms.prepare,
+  },
   { ...artifacts, name: 'helm', generation: 'go', client: helm, steps: helmSteps, prepare: helmPrograms.prepare },
   { ...artifacts, name: 'cosign', generation: 'sid', client: cosign, steps: cosignSteps },
   { ...artifacts, name: 'cosign, tags', generation: 'sid', client: cosignTags, steps: cosignTagsSteps },
+  { name: 'buildx', generation: 'sid', client: buildx, doors: classic },
   { name: 'buildkit', generation: 'go', client: buildkit, doors: builders, prepare: buildkitPrograms.prepare },
 ];
 

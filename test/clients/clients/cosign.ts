@@ -4,6 +4,7 @@ import { artifactClient, artifactTag, fakeOf, stepsOf, storedIn } from '../artif
 import { makeAppImage } from '../images.ts';
 import { type Machine, workspace } from '../machine.ts';
 import type { Row } from '../steps.ts';
+import type { Upstream } from '../upstreams/upstream.ts';
 import type { Account, Client } from './client.ts';
 
 /** cosign with a home of its own, where it has logged in if there is an account, and keys that all homes share. */
@@ -22,7 +23,9 @@ class Cosign {
     const cosign = new Cosign(machine, home);
     if (account !== undefined && firstTime) {
       const options = ['--username', account.username, '--password-stdin'];
-      await cosign.run(['login', upstream.registry, ...options], account.password);
+      for (const host of new Set([upstream.registry, hostOf(upstream)])) {
+        await cosign.run(['login', host, ...options], account.password);
+      }
     }
     return cosign;
   }
@@ -31,6 +34,11 @@ class Cosign {
     const env = { HOME: this.#home, DOCKER_CONFIG: this.#home, COSIGN_PASSWORD: '' };
     return this.#machine.run(['cosign', ...args], { input, env });
   }
+}
+
+/** Where signatures go: also where no gateway stands in between, Docker Hub's registry is found by this name alone. */
+function hostOf({ registry }: Upstream): string {
+  return registry === 'docker.io' ? 'registry-1.docker.io' : registry;
 }
 
 /** The prefix of a pair of keys, made when they are first asked for. */
@@ -56,7 +64,7 @@ async function publish(
   const cosign = await Cosign.open(row, account);
   const key = await keys(cosign, 'signer');
   const offline = ['--use-signing-config=false', '--tlog-upload=false', '--yes', ...format];
-  const reference = `${row.upstream.registry}/${repository}@${image.digest}`;
+  const reference = `${hostOf(row.upstream)}/${repository}@${image.digest}`;
   await cosign.run(['sign', '--key', `${key}.key`, ...offline, reference]);
   return [...storedIn(fakeOf(row), repository).blobs.keys()].filter((digest) => !image.blobs.has(digest));
 }

@@ -12,7 +12,7 @@ interface Inspected {
 }
 
 /** A dockerd with an empty store, and the docker command that speaks to it. */
-class Docker implements AsyncDisposable {
+export class Docker implements AsyncDisposable {
   readonly #machine: Machine;
   readonly #daemon: Daemon;
   readonly #socket: string;

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import type { Door } from '../doors.ts';
 import type { Machine } from '../machine.ts';
+import { type Discovery, stepsWithReferrers } from '../referrers.ts';
+import type { Row } from '../steps.ts';
 import type { Account, Client, Pulled, Store } from './client.ts';
 import { readLayout } from './layout.ts';
 
@@ -46,3 +48,20 @@ export const oras: Client = {
     return new OrasStore(machine, await machine.folder('oras'), home, door);
   },
 };
+
+const plain = ({ door }: Row) => (door.name === 'path' ? ['--plain-http'] : []);
+const discovery: Discovery = {
+  async list(row, reference) {
+    const output = await row.machine.run(['oras', 'discover', '--format', 'json', ...plain(row), reference]);
+    const { referrers } = JSON.parse(output.toString()) as {
+      readonly referrers: readonly { readonly digest: string }[];
+    };
+    return referrers.map(({ digest }) => digest);
+  },
+  async read(row, repository, artifact, layer) {
+    const manifest = await row.machine.run(['oras', 'manifest', 'fetch', ...plain(row), `${repository}@${artifact}`]);
+    if (!manifest.includes(layer)) throw new Error(`${artifact} does not name ${layer}`);
+    return row.machine.run(['oras', 'blob', 'fetch', '--output', '-', ...plain(row), `${repository}@${layer}`]);
+  },
+};
+export const orasSteps = stepsWithReferrers(discovery);

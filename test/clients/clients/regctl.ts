@@ -2,10 +2,15 @@ import { join } from 'node:path';
 import type { Door } from '../doors.ts';
 import { regctlPrograms } from '../go-programs.ts';
 import type { Machine } from '../machine.ts';
+import { type Discovery, stepsWithReferrers } from '../referrers.ts';
 import type { Account, Client, Pulled, Store } from './client.ts';
 import { readLayout } from './layout.ts';
 
 const program = regctlPrograms.path('regctl');
+
+function plain({ name }: Door): string[] {
+  return name === 'path' ? ['--host', 'reg=gateway.lan:5000,tls=disabled'] : [];
+}
 
 class RegctlStore implements Store {
   readonly #machine: Machine;
@@ -18,7 +23,7 @@ class RegctlStore implements Store {
     this.#machine = machine;
     this.#folder = folder;
     this.#home = home;
-    this.#options = door.name === 'path' ? ['--host', 'reg=gateway.lan:5000,tls=disabled'] : [];
+    this.#options = plain(door);
   }
 
   async login(registry: string, { username, password }: Account): Promise<void> {
@@ -57,3 +62,17 @@ export const regctl: Client = {
     return new RegctlStore(machine, await machine.folder('regctl'), home, door);
   },
 };
+
+const discovery: Discovery = {
+  async list({ machine, door }, reference) {
+    const list = ['artifact', 'list', '--format', '{{range .Descriptors}}{{println .Digest}}{{end}}'];
+    return machine.lines([program, ...plain(door), ...list, reference]);
+  },
+  async read({ machine, door }, repository, artifact, layer) {
+    const reference = `${repository}@${artifact}`;
+    const manifest = await machine.run([program, ...plain(door), 'manifest', 'get', '--format', 'raw-body', reference]);
+    if (!manifest.includes(layer)) throw new Error(`${artifact} does not name ${layer}`);
+    return machine.run([program, ...plain(door), 'artifact', 'get', reference]);
+  },
+};
+export const regctlSteps = stepsWithReferrers(discovery);
