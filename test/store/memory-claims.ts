@@ -1,5 +1,5 @@
-import { type Claim, type Claims, STALE_AFTER } from './claim.ts';
-import { assertKey } from './key.ts';
+import { type Claim, type Claims, STALE_AFTER } from '../../src/store/claim.ts';
+import { assertKey } from '../../src/store/key.ts';
 
 /** Claims among the users of one instance. */
 export class MemoryClaims implements Claims {
