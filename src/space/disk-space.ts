@@ -39,7 +39,7 @@ export class DiskSpace implements Space, AsyncDisposable {
   readonly #looking: NodeJS.Timeout;
   #evict: ((wanted: number) => Promise<void>) | undefined;
   #evicting: Promise<void> | undefined;
-  #wanted = 0;
+  readonly #wanted: number[] = [];
   /** What can be reserved before the file system is down to the reserve, and when that was looked at. */
   #room = 0;
   #looked = Number.NEGATIVE_INFINITY;
@@ -171,7 +171,7 @@ export class DiskSpace implements Space, AsyncDisposable {
     const most = Math.min(this.#size - this.#headroom, this.#room + this.#allowance.used);
     if (this.#evict === undefined || this.#trouble.isThere || need > most) return undefined;
     const end = performance.now() + PATIENCE;
-    this.#wanted += need;
+    this.#wanted.push(need);
     try {
       // An eviction that is running does not know of this wish: the next one does.
       for (let turn = 0; turn < 2; turn += 1) {
@@ -185,12 +185,15 @@ export class DiskSpace implements Space, AsyncDisposable {
       }
       return undefined;
     } finally {
-      this.#wanted -= need;
+      this.#wanted.splice(this.#wanted.indexOf(need), 1);
     }
   }
 
   #press(): Promise<void> {
-    this.#evicting ??= (this.#evict?.(this.#wanted) ?? Promise.resolve())
+    // Not everything goes for what many want at once: the largest wish is met, and others as far as they are small.
+    const all = this.#wanted.reduce((sum, need) => sum + need, 0);
+    const wanted = Math.max(0, ...this.#wanted, Math.min(all, this.#size / 8));
+    this.#evicting ??= (this.#evict?.(wanted) ?? Promise.resolve())
       .catch((error: unknown) => tellFailed('eviction failed', error))
       .finally(() => {
         this.#evicting = undefined;

@@ -31,7 +31,7 @@ const LOUD = process.env.LAYOVER_TEST_LOG !== undefined;
 
 export interface GatewayOptions {
   readonly upstreams: readonly FakeUpstream[];
-  /** Merged over the configuration, key by key at the top. */
+  /** Merged over the configuration, key by key at the top and in `storage`. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** Merged over what a namespace's upstream needs. */
   readonly settings?: Readonly<Record<string, Readonly<Record<string, unknown>>>>;
@@ -146,9 +146,9 @@ async function configOf(
     listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
     names: ['gateway.lan', '127.0.0.1'],
     certs: { dir: join(dir, 'certs') },
-    storage: { root: join(dir, 'data'), reserve: 0 },
     log: { level: 'error', access: { file: join(dir, 'access.log') } },
     ...config,
+    storage: { root: join(dir, 'data'), reserve: 0, ...(config?.storage ?? {}) },
     upstreams: { ...Object.fromEntries(entries), ...further },
   };
 }
