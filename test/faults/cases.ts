@@ -1,10 +1,14 @@
 import type { FaultCase } from './case.ts';
+import { diskFull } from './cases/disk-full.ts';
 import { flippedBytes } from './cases/flipped-bytes.ts';
 import { herds } from './cases/herd.ts';
 import { killedGateway } from './cases/killed-gateway.ts';
 import { lyingLengths } from './cases/lying-lengths.ts';
 import { powerCuts } from './cases/power-cut.ts';
+import { privateContent } from './cases/private-content.ts';
+import { serverNames } from './cases/server-names.ts';
 import { smuggling } from './cases/smuggling.ts';
+import { steeredCredentials } from './cases/steered-credentials.ts';
 import { upstreamCuts } from './cases/upstream-cuts.ts';
 
 /** All cases, those that matter most first. */
@@ -16,4 +20,8 @@ export const cases: readonly FaultCase[] = [
   lyingLengths,
   ...herds,
   smuggling,
+  serverNames,
+  diskFull,
+  privateContent,
+  steeredCredentials,
 ];

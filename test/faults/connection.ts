@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { connect as connectTls } from 'node:tls';
+import { type ConnectionOptions, connect as connectTls } from 'node:tls';
 
 /** What came of sending bytes. */
 export interface Heard {
@@ -11,7 +11,7 @@ export interface Heard {
 export interface Dialled {
   readonly port: number;
   /** With it the connection speaks TLS. */
-  readonly tls?: { readonly ca: string; readonly servername: string };
+  readonly tls?: Pick<ConnectionOptions, 'ca' | 'servername' | 'checkServerIdentity'>;
 }
 
 /** Sends bytes and listens until the connection is over, or nothing has come for `idle` milliseconds. */

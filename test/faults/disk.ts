@@ -1,4 +1,4 @@
-import { mkdir, open, rm } from 'node:fs/promises';
+import { mkdir, open, rm, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { execute } from './namespace.ts';
@@ -33,29 +33,83 @@ export class Disk implements AsyncDisposable {
 
   /** What the machine finds after the power has come back. */
   async again(): Promise<void> {
-    await this.#unmount();
+    await unmount(this.path);
     await this.#mount();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#unmount();
+    await unmount(this.path);
     await rm(this.#image, { force: true });
   }
 
   async #mount(): Promise<void> {
     await execute('mount', ['-o', 'loop', this.#image, this.path]);
   }
+}
 
-  /** Processes that were just killed may hold it for a moment. */
-  async #unmount(): Promise<void> {
-    for (let tries = 100; ; tries--) {
-      try {
-        await execute('umount', [this.path]);
-        return;
-      } catch (error) {
-        if (tries === 0) throw error;
-        await sleep(50);
+/** A file system in memory that is soon full. Lives in a mount namespace of its own. */
+export class SmallDisk implements AsyncDisposable {
+  readonly path: string;
+  readonly #size: number;
+
+  private constructor(path: string, size: number) {
+    this.path = path;
+    this.#size = size;
+  }
+
+  /** `size`: bytes. */
+  static async make(dir: string, size: number): Promise<SmallDisk> {
+    const disk = new SmallDisk(join(dir, 'small'), size);
+    await mkdir(disk.path, { recursive: true });
+    await execute('mount', ['-t', 'tmpfs', '-o', `size=${size}`, 'tmpfs', disk.path]);
+    return disk;
+  }
+
+  /** Bytes that are free. */
+  async free(): Promise<number> {
+    const { bavail, bsize } = await statfs(this.path);
+    return bavail * bsize;
+  }
+
+  /** Somebody else's file, which leaves so many bytes free. */
+  async fill(left: number): Promise<void> {
+    const ballast = await open(join(this.path, 'ballast'), 'a');
+    const block = Buffer.alloc(1 << 20);
+    try {
+      for (let free = await this.free(); free > left; free = await this.free()) {
+        await ballast.write(block.subarray(0, Math.min(block.length, free - left)));
       }
+    } catch (error) {
+      // The gateway took the last byte meanwhile.
+      if (!(error instanceof Error && 'code' in error && error.code === 'ENOSPC')) throw error;
+    } finally {
+      await ballast.close();
+    }
+  }
+
+  async empty(): Promise<void> {
+    await rm(join(this.path, 'ballast'), { force: true });
+  }
+
+  /** Bytes in use. */
+  async used(): Promise<number> {
+    return this.#size - (await this.free());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await unmount(this.path);
+  }
+}
+
+/** Processes that were just killed may hold it for a moment. */
+async function unmount(path: string): Promise<void> {
+  for (let tries = 100; ; tries--) {
+    try {
+      await execute('umount', [path]);
+      return;
+    } catch (error) {
+      if (tries === 0) throw error;
+      await sleep(50);
     }
   }
 }

@@ -18,6 +18,8 @@ export interface GatewayOptions {
   /** The data directory; below `dir` unless given. */
   readonly data?: string;
   readonly upstreams: Readonly<Record<string, object>>;
+  /** Of the configuration, beside `root`. */
+  readonly storage?: Readonly<Record<string, unknown>>;
   /** Merged over the configuration, key by key at the top. */
   readonly config?: Readonly<Record<string, unknown>>;
   /** A command that runs the gateway's, which keeps its process: `strace -D …`. */
@@ -155,7 +157,7 @@ export class Gateway implements AsyncDisposable {
   async client(...hosts: readonly string[]): Promise<Client> {
     const there = { address: '127.0.0.1', port: this.ports.https };
     const connectTo = Object.fromEntries(hosts.map((host) => [`${host}:443`, there]));
-    return new Client({ ca: await this.rootCertificate(), connectTo });
+    return new Client({ ca: await this.rootCertificate(), connectTo, keepAlive: true });
   }
 
   accessLog(): Promise<string> {
@@ -171,7 +173,7 @@ export class Gateway implements AsyncDisposable {
       listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
       names: ['gateway.lan', '127.0.0.1'],
       certs: { dir: join(this.#dir, 'certs') },
-      storage: { root: this.data },
+      storage: { root: this.data, ...this.#options.storage },
       log: { level: 'warn', access: { file: join(this.#dir, 'access.log') } },
       ...this.#options.config,
       upstreams: this.#options.upstreams,

@@ -44,7 +44,7 @@ export class Scene implements AsyncDisposable {
 
   static async open(report: Report, options: SceneOptions = {}): Promise<Scene> {
     const { upstream: upstreamOptions, processes = 1, further, ...rest } = options;
-    const password = `canary-secret-${randomBytes(8).toString('hex')}`;
+    const password = upstreamOptions?.users?.ada ?? `canary-secret-${randomBytes(8).toString('hex')}`;
     const upstream = await startUpstream({ profile: 'hub', tls: false, users: { ada: password }, ...upstreamOptions });
     const roles = upstream.roles.map((role) => upstream.authority(role));
     const upstreams = { 'docker.io': { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles }, ...further };

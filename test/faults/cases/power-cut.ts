@@ -71,7 +71,7 @@ export const powerCuts: readonly FaultCase[] = [
 async function cutPower(report: Report, run: Run, kind: 'ext4' | 'xfs', wrapper: readonly string[]): Promise<Outcome> {
   const { random, seed } = run;
   await using disk = await Disk.make(await report.folder(`${seed}`), kind);
-  await using scene = await Scene.open(report, { data: `${disk.path}/data`, wrapper });
+  await using scene = await Scene.open(report, { data: `${disk.path}/data`, storage: { reserve: 0 }, wrapper });
   const blobs = Array.from({ length: BLOBS }, (_, index) => {
     const blob = scene.blob(`${seed} ${index}`, random.size(1 << 10, 4 << 20));
     scene.upstream.fault({ role: 'cdn', reference: blob.digest }, { bytesPerSecond: random.size(1 << 20, 64 << 20) });
