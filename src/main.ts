@@ -1,4 +1,5 @@
 import { networkInterfaces } from 'node:os';
+import { watchDisk } from './admin/disk.ts';
 import type { Config } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
 import { type Reload, reload } from './config/reload.ts';
@@ -56,16 +57,19 @@ export async function startLayover(
   });
   const upstreams = new Upstreams(config, await readFiles(config), network);
   let current = config;
+  const disk = watchDisk();
   const rooms = furnish(() => current, layout, upstreams, now);
   const identity = await openIdentity(config, now);
   let isReady = false;
-  const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, isReady: () => isReady });
+  const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, disk, isReady: () => isReady });
   const close = async (drain: number): Promise<void> => {
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
     await rooms.cache.close();
+    await rooms.upkeep[Symbol.asyncDispose]();
     await rooms.space[Symbol.asyncDispose]();
+    disk[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
     await telemetry.close();
   };
@@ -73,6 +77,7 @@ export async function startLayover(
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
+    rooms.upkeep.start();
     void loadUndici();
     const change = async (next: Config): Promise<Reload> => {
       const outcome = reload(current, next);

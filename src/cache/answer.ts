@@ -11,6 +11,7 @@ export type Why =
   | 'fresh'
   | 'unchanged'
   | 'first-time'
+  | 'evicted'
   | 'tag-moved'
   | 'being-fetched'
   | 'not-proven'

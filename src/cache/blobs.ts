@@ -17,7 +17,6 @@ import { verified } from './verified-stream.ts';
 export const STORED: Handling = { cache: 'hit', why: 'stored' };
 const REFUSED: Handling = { cache: 'miss', why: 'upstream-refused' };
 const NOT_PROVEN: Handling = { cache: 'hit', why: 'not-proven' };
-const FIRST: Handling = { cache: 'miss', why: 'first-time', stored: true };
 const JOINED: Handling = { cache: 'collapsed', why: 'being-fetched' };
 
 type Ranges = readonly RangeSpec[] | undefined;
@@ -90,7 +89,7 @@ export class Blobs {
 
   /** Begins a fill or joins it. Whoever began it is proven by the upstream's answer, everybody else by a HEAD. */
   async #fetch(asking: Asking, digest: Digest, ranges: Ranges, known: boolean): Promise<Answer> {
-    const { fills, membership } = this.#parts;
+    const { fills, membership, small } = this.#parts;
     const source = await this.#source(asking, digest);
     const begun = await fills.begin(digest, source);
     if (begun.kind === 'refused') {
@@ -101,7 +100,10 @@ export class Blobs {
     const probe = probeOf(asking, digest);
     const record = (): Promise<void> => membership.record(asking, source.identity, digest, probe);
     // It follows before anything else is waited for, so that the bytes stay at hand whatever becomes of the fill.
-    if (begun.kind === 'fill' && begun.first) return follow(asking, begun.fill, source, ranges, FIRST, record());
+    if (begun.kind === 'fill' && begun.first) {
+      const missed: Handling = { cache: 'miss', why: small.missing(digest), stored: true };
+      return follow(asking, begun.fill, source, ranges, missed, record());
+    }
     if (begun.first && begun.kind !== 'stored') await record();
     else if (!known && (await membership.prove(asking, digest, probe)).kind === 'refused')
       return this.#refusal(asking, digest, ranges);

@@ -15,6 +15,7 @@ export class Cache {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
   readonly #tags: Tags;
+  #pulled: (asking: Asking, manifest: ContentAnswer) => void = () => {};
 
   constructor(parts: Parts, policy: (upstream: string) => FreshnessPolicy) {
     this.#parts = parts;
@@ -32,9 +33,12 @@ export class Cache {
     return told(method === 'HEAD' ? this.#blobs.head(asking, digest) : this.#blobs.get(asking, digest, ranges));
   }
 
-  manifest(asking: ManifestAsking, reference: Reference, method: 'GET' | 'HEAD'): Promise<Answer> {
-    if (reference.tag !== undefined) return told(this.#tags.get(asking, reference.tag, method));
-    return told(this.#manifests.get(asking, reference.digest, method));
+  async manifest(asking: ManifestAsking, { tag, digest }: Reference, method: 'GET' | 'HEAD'): Promise<Answer> {
+    const manifest =
+      tag === undefined ? this.#manifests.get(asking, digest, method) : this.#tags.get(asking, tag, method);
+    const answer = await told(manifest);
+    if (method === 'GET' && answer.kind === 'content') this.#pulled(asking, answer);
+    return answer;
   }
 
   /** What is here and may be read, as far as no upstream has to be asked; otherwise undefined. */
@@ -65,7 +69,18 @@ export class Cache {
 
   /** Takes what was evicted out of memory. */
   evicted(digest: Digest): void {
-    this.#parts.small.delete(digest);
+    this.#parts.small.evict(digest);
+  }
+
+  /** `pulled` is called with every manifest that a client gets. */
+  onPulled(pulled: (asking: Asking, manifest: ContentAnswer) => void): void {
+    this.#pulled = pulled;
+  }
+
+  /** Parks the fill of a blob, if it runs and nobody follows it. */
+  makeWay(digest: Digest): void {
+    const fill = this.#parts.fills.get(digest);
+    if (fill !== undefined && !fill.isFollowed) fill.park(new Error('it makes way for another'));
   }
 
   /** Parks what is being fetched. */

@@ -81,6 +81,10 @@ export class Fill {
     return this.#state === 'running' && position - this.bytes.prefix >= NEAR;
   }
 
+  get isFollowed(): boolean {
+    return this.#readers > 0;
+  }
+
   join(): void {
     this.#readers++;
     publish('follower', { phase: 'joined' });

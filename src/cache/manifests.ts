@@ -79,7 +79,7 @@ export class Manifests {
   }
 
   async #fetch(asking: ManifestAsking, digest: Digest, why: 'first-time' | 'tag-moved'): Promise<Answer> {
-    const { access, membership } = this.#parts;
+    const { access, membership, small } = this.#parts;
     const { repository, caller } = asking;
     const identity = await access.identity(caller, repository);
     const probe = probeOf(asking, digest);
@@ -107,7 +107,7 @@ export class Manifests {
       mediaType,
       body: bytes,
       ...liveFields(response),
-      handling: { cache: 'miss', why, stored },
+      handling: { cache: 'miss', why: why === 'first-time' ? small.missing(digest) : why, stored },
     };
   }
 

@@ -6,6 +6,7 @@ import type { StoredObject } from '../store/backend.ts';
 const MAX_OBJECT = 64 << 10;
 /** Bytes. */
 const MAX_TOTAL = 32 << 20;
+const MAX_EVICTED = 10_000;
 
 /** Small immutable objects in memory: manifests, configurations, small layers. */
 export class SmallObjects {
@@ -13,6 +14,7 @@ export class SmallObjects {
     maxSize: MAX_TOTAL,
     sizeCalculation: (bytes) => bytes.length + 256,
   });
+  readonly #evicted = new LRUCache<Digest, true>({ max: MAX_EVICTED });
 
   takes(size: number): boolean {
     return size <= MAX_OBJECT;
@@ -26,8 +28,15 @@ export class SmallObjects {
     if (this.takes(bytes.length)) this.#objects.set(digest, bytes);
   }
 
-  delete(digest: Digest): void {
+  /** Forgets the bytes, and remembers for a while that they were evicted. */
+  evict(digest: Digest): void {
     this.#objects.delete(digest);
+    this.#evicted.set(digest, true);
+  }
+
+  /** Why bytes are missing, told once. */
+  missing(digest: Digest): 'evicted' | 'first-time' {
+    return this.#evicted.delete(digest) ? 'evicted' : 'first-time';
   }
 }
 

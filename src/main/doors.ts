@@ -1,4 +1,5 @@
 import { createAdmin } from '../admin/admin.ts';
+import type { DiskWatch } from '../admin/disk.ts';
 import type { Config } from '../config/config.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { createEndpoints } from '../registry/endpoints.ts';
@@ -16,17 +17,18 @@ export interface Doors {
   readonly upstreams: Upstreams;
   readonly telemetry: Telemetry;
   readonly rooms: Rooms;
+  readonly disk: DiskWatch;
   readonly isReady: () => boolean;
 }
 
 /** The gateway before it listens. */
-export function openGateway(config: Config, { identity, upstreams, telemetry, rooms, isReady }: Doors): Gateway {
+export function openGateway(config: Config, { identity, upstreams, telemetry, rooms, disk, isReady }: Doors): Gateway {
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),
     admin: createAdmin({
       isReady,
-      warnings: () => identity.warnings,
+      warnings: () => [...identity.warnings, ...disk.warnings],
       metrics: () => telemetry.metricsText(),
       metricsType: telemetry.contentType,
     }),

@@ -19,7 +19,9 @@ import { FileBackend } from '../store/file-backend.ts';
 import { FileClaims } from '../store/file-claims.ts';
 import type { Layout } from '../store/layout.ts';
 import { Spool } from '../store/spool.ts';
+import type { Upkeep } from '../upkeep/upkeep.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { openUpkeep } from './upkeep.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** What answers requests, without doors. */
@@ -30,6 +32,7 @@ export interface Rooms {
   readonly challenges: Challenges;
   readonly tokens: TokenRelay;
   readonly space: DiskSpace;
+  readonly upkeep: Upkeep;
 }
 
 /** `config` is asked each time, so that a reload takes effect; `now`: milliseconds since 1970. */
@@ -44,7 +47,9 @@ export function furnish(
   const claims = new FileClaims(layout.claims);
   const { size, reserve, evict } = config().storage;
   const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high });
-  const content = new Content(new FileBackend(layout.cache, space), { durable: false });
+  const backend = new FileBackend(layout.cache, space);
+  const content = new Content(backend, { durable: false });
+  const spool = new Spool(layout.spool, space);
   const policy = {
     get offline() {
       return config().grants.offline;
@@ -59,13 +64,15 @@ export function furnish(
   const offline = new OfflineTokens(derive(layout, 'offline-tokens'), now);
   const callers = new Callers(new Principals(derive(layout, 'principals')), offline, now);
   const membership = new Membership(content, access, upstream);
-  const fills = new Fills({ content, spool: new Spool(layout.spool, space), claims, space });
+  const fills = new Fills({ content, spool, claims, space });
   const cache = new Cache(
     { content, access, membership, fills, small: new SmallObjects(), upstream },
     (name) => settings(name).tags,
   );
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
-  return { access, cache, callers, challenges, tokens: new TokenRelay(access, callers, offline, upstream), space };
+  const upkeep = openUpkeep(config, layout, { backend, content, spool, claims, space }, cache);
+  const tokens = new TokenRelay(access, callers, offline, upstream);
+  return { access, cache, callers, challenges, tokens, space, upkeep };
 }
 
 function derive({ grantsKey }: Layout, purpose: string): Uint8Array {

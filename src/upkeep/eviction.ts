@@ -17,7 +17,7 @@ export interface Evictable {
   readonly parked: Parked;
   readonly space: Pick<Space, 'state'>;
   /** Counts anew what the cache takes. */
-  readonly recount: () => Promise<void>;
+  readonly recount: (signal: AbortSignal) => Promise<void>;
   /** Takes what was evicted out of memory. */
   readonly forget: (digest: Digest) => void;
 }
@@ -101,7 +101,7 @@ export class Eviction {
   }
 
   async #recount(): Promise<void> {
-    await this.#on.recount();
+    await this.#on.recount(this.#abort.signal);
     this.#counted = performance.now();
     this.#vanished = 0;
   }

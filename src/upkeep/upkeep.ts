@@ -1,6 +1,7 @@
 import { publish } from '../events.ts';
 import type { ContentIndex } from '../index/content-index.ts';
 import type { Space } from '../store/space.ts';
+import type { Completion } from './completion.ts';
 import type { Eviction } from './eviction.ts';
 import type { Parked } from './parked.ts';
 
@@ -18,10 +19,11 @@ export interface Schedule {
   readonly temporaries: number;
 }
 
-export const SCHEDULE: Schedule = { begin: 1000, every: DAY, parked: 7 * DAY, temporaries: HOUR };
+const SCHEDULE: Schedule = { begin: 1000, every: DAY, parked: 7 * DAY, temporaries: HOUR };
 
 /** What upkeep looks after. */
 export interface Kept {
+  readonly completion: Completion;
   readonly eviction: Eviction;
   readonly index: ContentIndex;
   readonly parked: Parked;
@@ -55,6 +57,7 @@ export class Upkeep implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     clearTimeout(this.#timer);
     this.#abort.abort();
+    this.#on.completion[Symbol.dispose]();
     this.#on.parked.close();
     await this.#on.eviction.close();
     await this.#on.index[Symbol.asyncDispose]();

@@ -1,0 +1,57 @@
+import type { Cache } from '../cache/cache.ts';
+import type { Config } from '../config/config.ts';
+import { ContentIndex } from '../index/content-index.ts';
+import { countAllocated } from '../space/count.ts';
+import type { Claims } from '../store/claim.ts';
+import type { Content } from '../store/content.ts';
+import type { FileBackend } from '../store/file-backend.ts';
+import type { Layout } from '../store/layout.ts';
+import type { Space } from '../store/space.ts';
+import type { Spool } from '../store/spool.ts';
+import { Completion } from '../upkeep/completion.ts';
+import { Eviction } from '../upkeep/eviction.ts';
+import { Parked } from '../upkeep/parked.ts';
+import { Upkeep } from '../upkeep/upkeep.ts';
+
+/** Where the cache is kept. */
+export interface Stores {
+  readonly backend: FileBackend;
+  readonly content: Content;
+  readonly spool: Spool;
+  readonly claims: Claims;
+  readonly space: Space;
+}
+
+/** What keeps the cache within its size, and in order; `config` is asked each time. */
+export function openUpkeep(config: () => Config, layout: Layout, stores: Stores, cache: Cache): Upkeep {
+  const { backend, content, spool, claims, space } = stores;
+  let counting: Promise<void> | undefined;
+  const recount = (pause: number, signal: AbortSignal): Promise<void> => {
+    counting ??= space
+      .recount(() => countAllocated([layout.cache, layout.spool], { pause, signal }))
+      .finally(() => {
+        counting = undefined;
+      });
+    return counting;
+  };
+  const index = new ContentIndex(layout.index, layout.cache);
+  const parked = new Parked(spool, claims);
+  const eviction = new Eviction(
+    {
+      content,
+      backend,
+      index,
+      parked,
+      space,
+      recount: (signal) => recount(0, signal),
+      forget: (digest) => cache.evicted(digest),
+    },
+    () => ({ low: config().storage.evict.low, keep: config().storage.keep }),
+  );
+  const sweep = async (olderThan: Date): Promise<void> => {
+    await backend.sweep(olderThan);
+    await spool.sweep(olderThan);
+  };
+  const completion = new Completion(cache, content, (name) => config().upstreams[name]?.complete === 'background');
+  return new Upkeep({ completion, eviction, index, parked, space, recount: (signal) => recount(1, signal), sweep });
+}

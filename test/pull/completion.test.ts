@@ -1,0 +1,116 @@
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import test, { type ExecutionContext } from 'ava';
+import { makeBlob } from '../support/content.ts';
+import { TestGateway } from '../support/gateway.ts';
+import { blobsOf, makeImage, topOf } from '../support/image.ts';
+import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
+import { blobPath, eventually, filesBelow, onDisk, settledOnDisk, urlOf } from './doors.ts';
+
+const REGISTRY = 'mcr.microsoft.com';
+const REPOSITORY = 'library/nginx';
+const IMAGE = makeImage({ platforms: ['linux/amd64', 'linux/arm64'], layers: [400_000, 1000] });
+
+interface Stage {
+  readonly upstream: FakeUpstream;
+  readonly gateway: TestGateway;
+}
+
+async function stage(t: ExecutionContext, complete: 'background' | 'off' = 'background'): Promise<Stage> {
+  const upstream = await startUpstream({ profile: 'mcr', tls: false });
+  t.teardown(() => upstream.close());
+  const gateway = await TestGateway.start({ upstreams: [upstream], settings: { [REGISTRY]: { complete } } });
+  t.teardown(() => gateway[Symbol.asyncDispose]());
+  upstream.add(REPOSITORY, IMAGE);
+  return { upstream, gateway };
+}
+
+/** The digest of an image's manifest for one platform. */
+function platform(name: string): string {
+  const { manifests } = JSON.parse(topOf(IMAGE).bytes.toString()) as {
+    manifests: { digest: string; platform: { architecture: string } }[];
+  };
+  return manifests.find((entry) => entry.platform.architecture === name)?.digest ?? '';
+}
+
+function get({ gateway }: Stage, rest: string) {
+  return gateway.client.request(urlOf(gateway, 'path', REGISTRY, REPOSITORY, rest));
+}
+
+/** As a client does that has every layer already. */
+async function pullManifests(t: ExecutionContext, on: Stage): Promise<void> {
+  t.is((await get(on, 'manifests/latest')).digest, IMAGE.digest);
+  t.is((await get(on, `manifests/${platform('amd64')}`)).digest, platform('amd64'));
+}
+
+test.serial('layers that a client had already are fetched behind its back, for the next one', async (t) => {
+  const on = await stage(t);
+  await pullManifests(t, on);
+  for (const digest of blobsOf(IMAGE)) t.deepEqual(await settledOnDisk(on.gateway, digest), [blobPath(digest)]);
+  for (const digest of blobsOf(IMAGE)) t.is(on.upstream.count({ method: 'GET', role: 'cdn', reference: digest }), 1);
+  const others = blobsOf(IMAGE, 'linux/arm64').filter((digest) => !blobsOf(IMAGE).includes(digest));
+  for (const digest of others) t.deepEqual(await onDisk(on.gateway, digest), [], 'of another platform');
+  await on.upstream.down();
+  await pullManifests(t, on);
+  for (const digest of blobsOf(IMAGE)) t.is((await get(on, `blobs/${digest}`)).digest, digest);
+});
+
+test.serial('without being told to, nothing is fetched that nobody asked for', async (t) => {
+  const on = await stage(t, 'off');
+  await pullManifests(t, on);
+  await sleep(4000);
+  t.is(on.upstream.count({ role: 'cdn' }), 0);
+});
+
+test.serial('what is fetched ahead makes way for what a client waits for, and goes on after it', async (t) => {
+  const on = await stage(t);
+  const [layer = ''] = blobsOf(IMAGE).slice(1);
+  const stall = on.upstream.fault({ role: 'cdn', reference: layer, times: 1 }, { stallAfter: 200_000 });
+  await pullManifests(t, on);
+  await eventually(
+    () => on.upstream.bytes({ role: 'cdn', reference: layer }),
+    (bytes) => bytes === 200_000,
+    20_000,
+  );
+  const wanted = makeBlob('wanted now', 500_000);
+  on.upstream.addBlob(REPOSITORY, wanted);
+  t.is((await get(on, `blobs/${wanted.digest}`)).digest, wanted.digest);
+  t.deepEqual(await settledOnDisk(on.gateway, layer), [blobPath(layer)]);
+  stall.release();
+  const requests = on.upstream.requests.filter(({ role }) => role === 'cdn');
+  const resumed = requests.filter(({ headers }) => headers.range === 'bytes=200000-');
+  t.is(resumed.length, 1, 'no byte is fetched twice');
+});
+
+test.serial('an upstream that refuses is left alone, and nothing is said', async (t) => {
+  const on = await stage(t);
+  on.upstream.fault({ role: 'registry', kind: 'blob' }, { status: 403 });
+  await pullManifests(t, on);
+  const asked = await eventually(
+    () => on.upstream.count({ kind: 'blob' }),
+    (count) => count > 0,
+    20_000,
+  );
+  await sleep(500);
+  t.is(on.upstream.count({ kind: 'blob' }), asked);
+  t.deepEqual(
+    (await filesBelow(join(on.gateway.dir, 'data'))).filter((file) => file.endsWith('.part')),
+    [],
+  );
+});
+
+test.serial('closing drops what waits and parks what runs', async (t) => {
+  const on = await stage(t);
+  const [layer = ''] = blobsOf(IMAGE).slice(1);
+  const stall = on.upstream.fault({ role: 'cdn', reference: layer, times: 1 }, { stallAfter: 200_000 });
+  t.teardown(() => stall.release());
+  await pullManifests(t, on);
+  await eventually(
+    () => on.upstream.bytes({ role: 'cdn', reference: layer }),
+    (bytes) => bytes === 200_000,
+    20_000,
+  );
+  await on.gateway.restart();
+  t.true((await onDisk(on.gateway, layer)).some((file) => file.endsWith('.part')));
+  t.is((await get(on, `blobs/${layer}`)).digest, layer);
+});
