@@ -47,6 +47,7 @@ export async function startLayover(
     level: silent ? 'silent' : config.log.level,
     access: { ...config.log.access, aliases: aliasesOf(config) },
     upstreams: Object.keys(config.upstreams),
+    keyOf: (upstream) => upstreams.keyOf(upstream),
   });
   const listening: number[] = [];
   const network = createNetwork({
@@ -84,6 +85,7 @@ export async function startLayover(
       const files = upstreams.use(outcome.config, await readFiles(outcome.config));
       current = outcome.config;
       telemetry.setLevel(current.log.level);
+      identity.present(new Set(presentedHosts(current).keys()));
       gateway.reroute(current);
       return { ...outcome, applied: [...outcome.applied, ...files] };
     };

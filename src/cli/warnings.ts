@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { BlockList, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config, UpstreamConfig } from '../config/config.ts';
-import { presentedHosts } from '../config/lookup.ts';
+import { presentedHosts, wildcardOf } from '../config/lookup.ts';
 import { unknownVariables } from '../config/variables.ts';
 import { certificateWarnings, readCertificates } from '../tls/identity.ts';
 
@@ -48,7 +48,7 @@ function isLoopback(host: string): boolean {
 }
 
 /** Patterns that no repository of this registry can match. */
-function idlePatterns({ name, allow = [], deny, credentials }: UpstreamConfig): Warning[] {
+function idlePatterns({ name, hosts, allow = [], deny, credentials }: UpstreamConfig): Warning[] {
   const accounts = credentials.flatMap(({ serve, repositories = [] }, index) => {
     const key = credentialsKey(credentials, index);
     return [[`${key}.repositories`, repositories] as const, [`${key}.serve`, serve] as const];
@@ -56,7 +56,7 @@ function idlePatterns({ name, allow = [], deny, credentials }: UpstreamConfig): 
   const lists = [['allow', allow] as const, ['deny', deny] as const, ...accounts];
   return lists.flatMap(([list, patterns]) =>
     patterns.flatMap((pattern, index) => {
-      const message = whyIdle(name, pattern);
+      const message = whyIdle(name, hosts, pattern);
       return message === undefined ? [] : [{ key: `upstreams.${name}.${list}[${index}]`, message }];
     }),
   );
@@ -78,10 +78,10 @@ function credentialsKey(credentials: UpstreamConfig['credentials'], index: numbe
   return isAlone ? 'credentials' : `credentials[${index}]`;
 }
 
-function whyIdle(namespace: string, pattern: string): string | undefined {
+function whyIdle(namespace: string, hosts: readonly string[], pattern: string): string | undefined {
   const [repositories = '', ...tags] = pattern.split(':');
-  const [first, ...rest] = repositories.split('/');
-  if (first === namespace && rest.length > 0) {
+  const [first = '', ...rest] = repositories.split('/');
+  if ((first === namespace || hosts.includes(wildcardOf(first))) && rest.length > 0) {
     return `${pattern} matches nothing: patterns are written without the namespace, so ${[rest.join('/'), ...tags].join(':')}`;
   }
   if (namespace === 'docker.io' && rest.length === 0 && first !== '**') {

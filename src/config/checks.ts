@@ -1,6 +1,7 @@
 import type { Mistake } from './error.ts';
-import { isNamespace, parseAddress, parseHost, parseHostOrIp, parsePresentedHost } from './grammar.ts';
+import { isNamespace, parseAddress, parseBaseUrl, parseHost, parseHostOrIp, parsePresented } from './grammar.ts';
 import { isTree, valueAt } from './layers.ts';
+import { isWildcard, wildcardOf } from './lookup.ts';
 import { isWritten, oneOf, wrongKey, wrongValue } from './mistake.ts';
 import { formatPath, type Path } from './path.ts';
 import type { Place } from './place.ts';
@@ -18,10 +19,15 @@ export function crossCheck(root: Place, layered: unknown): Mistake[] {
     ...checkPins(root, layered),
     ...checkBrought(root, layered),
     ...checkListeners(root, layered),
-    ...checkMirror(root, layered, namespaces),
-    ...checkHosted(root, layered, namespaces),
+    ...checkMirror(
+      root,
+      layered,
+      namespaces.filter((name) => !isTemplate(layered, name)),
+    ),
+    ...checkHosted(root, layered, [...namespaces, ...claims.map(({ host }) => host).filter(isWildcard)]),
     ...checkClaims(root, claims),
     ...checkNames(root, layered, claims),
+    ...namespaces.flatMap((name) => checkWildcards(root, layered, name)),
   ];
 }
 
@@ -38,7 +44,7 @@ function claimsOf(layered: unknown, namespaces: readonly string[]): Claim[] {
   return namespaces.flatMap((namespace) =>
     ['hosts', 'authHosts'].flatMap((key) => {
       const claims = textsAt(layered, ['upstreams', namespace, key]).flatMap(({ text, path }) => {
-        const host = parsePresentedHost(text);
+        const host = parsePresented(text);
         return host === undefined ? [] : [{ host, namespace, path }];
       });
       return claims.filter(({ host }, index) => claims.findIndex((other) => other.host === host) === index);
@@ -79,8 +85,29 @@ function checkNames(root: Place, layered: unknown, claims: readonly Claim[]): Mi
 
 function checkHosted(root: Place, layered: unknown, namespaces: readonly string[]): Mistake[] {
   return textsAt(layered, ['hosted', 'repositories'])
-    .filter(({ text }) => namespaces.includes(text.split('/')[0] ?? ''))
+    .filter(({ text }) => {
+      const first = text.split('/')[0] ?? '';
+      return namespaces.includes(first) || namespaces.includes(wildcardOf(first));
+    })
     .map(({ path }) => wrongValue(root, path, 'a prefix that is no namespace of upstreams'));
+}
+
+/** An upstream is one registry, or a pattern for many: never both, and its URLs follow. */
+function checkWildcards(root: Place, layered: unknown, name: string): Mistake[] {
+  const below = (key: string) => textsAt(layered, ['upstreams', name, key]);
+  const wild = isTemplate(layered, name);
+  const hosts = below('hosts').filter(({ text }) => wild && parsePresented(text) !== undefined && !isWildcard(text));
+  const urls = below('urls').filter(({ text }) => parseBaseUrl(text)?.hostname.startsWith('*') === !wild);
+  return [
+    ...hosts.map(({ path }) => wrongValue(root, path, 'a wildcard, since another of these hosts is one')),
+    ...urls.map(({ path }) => wrongValue(root, path, wild ? WILD_URL : 'a URL without *, since no host is a wildcard')),
+  ];
+}
+
+const WILD_URL = 'a URL with * in front of its host or in place of it, since hosts are wildcards';
+
+function isTemplate(layered: unknown, name: string): boolean {
+  return textsAt(layered, ['upstreams', name, 'hosts']).some(({ text }) => isWildcard(text));
 }
 
 function checkMirror(root: Place, layered: unknown, namespaces: readonly string[]): Mistake[] {
@@ -114,7 +141,9 @@ function checkListeners(root: Place, layered: unknown): Mistake[] {
   return listeners.flatMap(({ host, port, path }, index) => {
     const other = listeners
       .slice(0, index)
-      .find((before) => before.port === port && (before.host === host || isWildcard(before.host) || isWildcard(host)));
+      .find(
+        (before) => before.port === port && (before.host === host || isEverywhere(before.host) || isEverywhere(host)),
+      );
     return other === undefined ? [] : [wrongValue(root, path, `another address than ${formatPath(other.path)}`)];
   });
 }
@@ -128,7 +157,7 @@ function addressesAt(layered: unknown, path: Path): { host: string; port: number
   return address === undefined || address.port === 0 ? [] : [{ ...address, path }];
 }
 
-function isWildcard(host: string): boolean {
+function isEverywhere(host: string): boolean {
   return host === '::' || host === '0.0.0.0';
 }
 

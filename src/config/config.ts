@@ -25,13 +25,15 @@ export interface AccountConfig {
 /** One upstream registry. The namespace is its key in {@link Config.upstreams}. */
 export interface UpstreamConfig {
   readonly name: string;
-  /** Host names presented to clients; lower case. */
+  /** The key of the upstream whose wildcard it was made by. */
+  readonly template?: string;
+  /** Host names presented to clients; lower case. All of them are wildcards (`*.azurecr.io`), or none. */
   readonly hosts: readonly string[];
   /** Presented hosts that only issue tokens (auth.docker.io). */
   readonly authHosts: readonly string[];
   /** Its name in access logs of the nginx format; the namespace when absent. */
   readonly alias?: string;
-  /** Base URLs, tried in order; http or https, path without trailing slash. */
+  /** Base URLs, with `*` in their hosts where `hosts` are wildcards; tried in order; http or https, path without trailing slash. */
   readonly urls: readonly URL[];
   /** Absolute path of PEM certificates trusted beside the system's. */
   readonly ca?: string;

@@ -69,6 +69,13 @@ export function parsePresentedHost(text: string): string | undefined {
   return peer === undefined || peer.port === 0 ? undefined : parseHost(peer.host);
 }
 
+/** A presented host, or a wildcard for the first label of names with at least two more. */
+export function parsePresented(text: string): string | undefined {
+  if (!text.startsWith('*.')) return parsePresentedHost(text);
+  const parent = parsePresentedHost(text.slice(2));
+  return parent?.includes('.') ? `*.${parent}` : undefined;
+}
+
 /** `ip[:port]` in the form that `dns.Resolver.setServers` takes. */
 export function parseNameServer(text: string): string | undefined {
   const peer = splitPeer(text);
@@ -81,6 +88,7 @@ export function parseBaseUrl(text: string): URL | undefined {
   const url = URL.parse(text);
   if (url === null || !/^https?:\/\//i.test(text) || !/^https?:$/.test(url.protocol)) return undefined;
   if (url.username !== '' || url.password !== '' || /[?#\\\s]/.test(text) || url.port === '0') return undefined;
+  if (url.href.replace(/^https?:\/\/\*(?=[.:/])/, '').includes('*')) return undefined;
   url.pathname = url.pathname.replace(/\/+$/, '');
   return url.pathname.endsWith('/v2') ? undefined : url;
 }

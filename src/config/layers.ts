@@ -1,3 +1,4 @@
+import { isWildcard } from './lookup.ts';
 import { byName, PRESETS, PUBLIC_REGISTRIES } from './presets.ts';
 
 type Tree = Readonly<Record<string, unknown>>;
@@ -58,7 +59,10 @@ export function defaultsFor(written: unknown): Tree {
   const upstreams: Record<string, unknown> = Object.create(null);
   const named = valueAt(written, ['upstreams']);
   for (const name of [...PRESETS.keys(), ...(isTree(named) ? Object.keys(named) : [])]) {
-    upstreams[name] = { ...UPSTREAM, ...(PRESETS.get(name) ?? byName(name)) };
+    const hosts = valueAt(named, [name, 'hosts']);
+    const isTemplate = Array.isArray(hosts) && hosts.some((host) => typeof host === 'string' && isWildcard(host));
+    const preset = PRESETS.get(name) ?? byName(name);
+    upstreams[name] = { ...UPSTREAM, ...preset, ...(isTemplate && { urls: ['https://*'] }) };
   }
   return { ...DEFAULTS, upstreams };
 }

@@ -14,6 +14,7 @@ import {
   parsePath,
   parsePattern,
   parsePeer,
+  parsePresented,
   parsePresentedHost,
   parseRate,
   parseSize,
@@ -100,7 +101,7 @@ export interface WrittenAccount {
 }
 
 const upstream = map({
-  hosts,
+  hosts: list(text('a host name, or a wildcard such as *.azurecr.io', parsePresented)),
   authHosts: hosts,
   alias: text('a word of letters, digits, dots, hyphens and underscores', parseWord).nullish(),
   urls: z

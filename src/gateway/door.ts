@@ -1,39 +1,25 @@
 import { isIP } from 'node:net';
 import type { Config, UpstreamConfig } from '../config/config.ts';
+import { type Lookup, openLookup, type PresentedHost } from '../config/lookup.ts';
 import { RegistryError } from '../oci/error.ts';
 
 /** The part of the configuration that decides where a request goes, indexed by what requests spell. */
-export interface RouteTable {
-  /** Host names presented to clients. `auth`: the host only issues tokens. */
-  readonly presented: ReadonlyMap<string, Presented>;
-  /** By namespace. */
-  readonly upstreams: ReadonlyMap<string, UpstreamConfig>;
+export interface RouteTable extends Lookup {
   /** Our own host names and addresses, lower case. */
   readonly names: ReadonlySet<string>;
   /** Patterns of the repositories that are ours. */
   readonly hosted: readonly string[];
   /** What our own names mean when nothing else is said. */
-  readonly fallback?: UpstreamConfig;
-}
-
-export interface Presented {
-  readonly upstream: UpstreamConfig;
-  readonly auth: boolean;
+  readonly fallback?: UpstreamConfig | undefined;
 }
 
 export type RoutedConfig = Pick<Config, 'upstreams' | 'names' | 'hosted' | 'mirror'>;
 
 export function routeTable(config: RoutedConfig): RouteTable {
-  const upstreams = new Map(Object.entries(config.upstreams));
-  const presented = new Map<string, Presented>();
-  for (const upstream of upstreams.values()) {
-    for (const host of upstream.authHosts) presented.set(host, { upstream, auth: true });
-    for (const host of upstream.hosts) presented.set(host, { upstream, auth: false });
-  }
+  const lookup = openLookup(config);
   const names = new Set(['localhost', ...config.names.map((name) => name.toLowerCase())]);
-  const fallback = config.mirror.default === undefined ? undefined : upstreams.get(config.mirror.default);
-  const table = { presented, upstreams, names, hosted: config.hosted.repositories };
-  return fallback === undefined ? table : { ...table, fallback };
+  const fallback = config.mirror.default === undefined ? undefined : lookup.upstream(config.mirror.default);
+  return { ...lookup, names, hosted: config.hosted.repositories, fallback };
 }
 
 /** Where a request came in. */
@@ -51,7 +37,7 @@ export interface Addressed {
   readonly host: string;
   /** Scheme, host and a port other than the scheme's own. */
   readonly origin: string;
-  readonly presented: Presented | undefined;
+  readonly presented: PresentedHost | undefined;
 }
 
 /**
@@ -61,17 +47,20 @@ export interface Addressed {
 export function addressed(table: RouteTable, arrival: Arrival): Addressed {
   const { host, port } = parseHost(arrival.hosts);
   const sni = arrival.sni === undefined ? undefined : withoutDot(arrival.sni.toLowerCase());
-  if (arrival.listener === 'https' && !(sni === undefined ? isOwn(table, host) : sni === host)) {
+  const presented = table.presented(host);
+  // A TLS session may be resumed for a name that was ours when it began.
+  const isKnown = presented !== undefined || isOwn(table, host);
+  if (arrival.listener === 'https' && !(isKnown && (sni === undefined ? presented === undefined : sni === host))) {
     throw new RegistryError('MISDIRECTED', 'the Host header names another host than the TLS handshake did');
   }
   const ownPort = arrival.listener === 'https' ? '443' : '80';
   const suffix = port === undefined || port === ownPort ? '' : `:${port}`;
-  return { host, origin: `${arrival.listener}://${host}${suffix}`, presented: table.presented.get(host) };
+  return { host, origin: `${arrival.listener}://${host}${suffix}`, presented };
 }
 
 function isOwn(table: RouteTable, host: string): boolean {
   const address = host.startsWith('[') ? host.slice(1, -1) : host;
-  return !table.presented.has(host) && (table.names.has(address) || isIP(address) !== 0);
+  return table.names.has(address) || isIP(address) !== 0;
 }
 
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)\.?(?::([0-9]{1,5}))?$/;

@@ -52,14 +52,14 @@ interface Located {
 
 /** An unknown namespace fails at once, so that clients fall back to the registry itself. */
 function upstreamNamed(table: RouteTable, namespace: string): UpstreamConfig {
-  const upstream = table.upstreams.get(namespace) ?? table.presented.get(namespace)?.upstream;
+  const upstream = table.upstream(namespace) ?? table.presented(namespace)?.upstream;
   if (upstream === undefined) throw new RegistryError('NAME_UNKNOWN', 'ns names no upstream configured here');
   return upstream;
 }
 
 function locateByPath(table: RouteTable, name: string): Located | undefined {
   const slash = name.indexOf('/');
-  const upstream = slash < 0 ? undefined : table.upstreams.get(name.slice(0, slash));
+  const upstream = slash < 0 ? undefined : table.upstream(name.slice(0, slash));
   if (upstream !== undefined) return located('path', cached(upstream, name.slice(slash + 1)));
   const hosted = table.hosted.some((pattern) => matchesPattern(pattern, name));
   if (hosted) return located('path', { root: 'hosted', upstream: '', name });

@@ -1,7 +1,8 @@
 import type { UpstreamConfig } from '../config/config.ts';
+import type { PresentedHost } from '../config/lookup.ts';
 import { RegistryError } from '../oci/error.ts';
 import { parseEndpoint, TOKEN_PATH } from '../oci/route.ts';
-import { type Addressed, type Arrival, addressed, type Presented, type RouteTable } from './door.ts';
+import { type Addressed, type Arrival, addressed, type RouteTable } from './door.ts';
 import { routeOwnName } from './own-name.ts';
 import { cached, contentRoute, isApi, isContent, isRead, type Target, takeNamespace } from './target.ts';
 
@@ -33,7 +34,7 @@ function splitTarget(target: string): { path: string; query: string } {
   return { path, query };
 }
 
-function routePresented(asked: Asked, to: Addressed, presented: Presented, path: string, query: string): Target {
+function routePresented(asked: Asked, to: Addressed, presented: PresentedHost, path: string, query: string): Target {
   const { method } = asked;
   const { host, origin } = to;
   const { upstream, auth } = presented;

@@ -9,14 +9,16 @@ export function ruleAgainst(table: RouteTable, target: Target): string | undefin
   const subject = subjectOf(target);
   if (subject !== undefined) {
     const { upstream, name } = subject.repository;
-    const rules = table.upstreams.get(upstream);
+    const rules = table.upstream(upstream);
     return rules && broken(rules, name, subject.reference?.tag);
   }
-  const rules = target.kind === 'pass' && target.api ? table.upstreams.get(target.upstream) : undefined;
+  const rules = target.kind === 'pass' && target.api ? table.upstream(target.upstream) : undefined;
   if (rules === undefined || (rules.allow === undefined && rules.deny.length === 0)) return undefined;
   // A registry may read a repository out of a path that we cannot.
   const isUnclear = target.kind === 'pass' && parseEndpoint(target.path.split('?', 1)[0] ?? '').kind === 'unknown';
-  return isUnclear ? `upstreams.${rules.name} has rules, and this path names no repository to judge` : undefined;
+  return isUnclear
+    ? `upstreams.${rules.template ?? rules.name} has rules, and this path names no repository to judge`
+    : undefined;
 }
 
 function subjectOf(target: Target): PassTarget['subject'] {
@@ -25,7 +27,8 @@ function subjectOf(target: Target): PassTarget['subject'] {
 }
 
 /** A digest, and what concerns the whole repository, is judged by the repository alone. */
-function broken({ name: key, allow, deny }: UpstreamConfig, name: string, tag: string | undefined): string | undefined {
+function broken(rules: UpstreamConfig, name: string, tag: string | undefined): string | undefined {
+  const { allow, deny, template: key = rules.name } = rules;
   const denied = deny.find((rule) => (tag !== undefined || !rule.includes(':')) && matchesImage(rule, name, tag));
   if (denied !== undefined) return `denied by upstreams.${key}.deny: ${JSON.stringify(denied)}`;
   const isAllowed = allow?.some((rule) => matchesImage(rule, name, tag)) ?? true;

@@ -9,7 +9,7 @@ import { Cache } from '../cache/cache.ts';
 import { Fills } from '../cache/fills.ts';
 import { Membership } from '../cache/membership.ts';
 import { SmallObjects } from '../cache/small-objects.ts';
-import type { Config, UpstreamConfig } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
 import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
@@ -39,11 +39,10 @@ export interface Rooms {
 export function furnish(
   config: () => Config,
   layout: Layout,
-  upstreams: Pick<Upstreams, 'get'>,
+  upstreams: Pick<Upstreams, 'get' | 'settings'>,
   now: () => number,
 ): Rooms {
   const upstream = (name: string): Upstream => upstreams.get(name);
-  const settings = (name: string): UpstreamConfig => known(config().upstreams[name], name);
   const claims = new FileClaims(layout.claims);
   const { size, reserve, evict } = config().storage;
   const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high });
@@ -55,7 +54,7 @@ export function furnish(
       return config().grants.offline;
     },
     account: ({ upstream: name, name: repository }: Repository) => {
-      const account = accountFor(settings(name), repository);
+      const account = accountFor(upstreams.settings(name), repository);
       const serves = account?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false;
       return account && { id: account.id, serves };
     },
@@ -67,9 +66,9 @@ export function furnish(
   const fills = new Fills({ content, spool, claims, space });
   const cache = new Cache(
     { content, access, membership, fills, small: new SmallObjects(), upstream },
-    (name) => settings(name).tags,
+    (name) => upstreams.settings(name).tags,
   );
-  const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
+  const challenges = new Challenges(content, upstream, (name) => upstreams.settings(name).challenge === 'verbatim');
   const upkeep = openUpkeep(config, layout, { backend, content, spool, claims, space }, cache);
   const tokens = new TokenRelay(access, callers, offline, upstream);
   return { access, cache, callers, challenges, tokens, space, upkeep };
@@ -77,9 +76,4 @@ export function furnish(
 
 function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', grantsKey, '', purpose, 32));
-}
-
-function known<Value>(value: Value | undefined, name: string): Value {
-  if (value === undefined) throw new Error(`no upstream is called ${name}`);
-  return value;
 }

@@ -3,6 +3,7 @@ import type { Agent } from 'node:http';
 import type { Readable } from 'node:stream';
 import { createSecureContext } from 'node:tls';
 import type { Config, UpstreamConfig } from '../config/config.ts';
+import { type Lookup, openLookup } from '../config/lookup.ts';
 import type { ClientCertificate, UpstreamOptions } from '../upstream/contract.ts';
 import { Limit } from '../upstream/limit.ts';
 import type { Network } from '../upstream/network.ts';
@@ -41,6 +42,9 @@ async function readClientCertificate({ chain, key }: { chain: string; key: strin
   return { cert, key: secret };
 }
 
+/** How many upstreams that wildcards stand for are kept open. */
+const MOST_MADE = 64;
+
 /** What is kept open to one upstream. */
 interface Open {
   readonly options: UpstreamOptions;
@@ -56,10 +60,12 @@ export class Upstreams implements AsyncDisposable {
   /** What counts requests and bytes goes on counting when its upstream is made anew. */
   readonly #limits = new Map<string, Limit>();
   #config: Config;
+  #lookup: Lookup;
   #files: FilesByUpstream;
 
   constructor(config: Config, files: FilesByUpstream, network: Network) {
     this.#config = config;
+    this.#lookup = openLookup(config);
     this.#files = files;
     this.#network = network;
   }
@@ -69,13 +75,27 @@ export class Upstreams implements AsyncDisposable {
     return this.#opened(name).upstream;
   }
 
+  /** What the configuration says of it; throws for a name that is not configured. */
+  settings(name: string): UpstreamConfig {
+    const upstream = this.#lookup.upstream(name);
+    if (upstream === undefined) throw new Error(`no upstream is called ${name}`);
+    return upstream;
+  }
+
+  /** The key that a name's settings stand under: another than the name for what a wildcard stands for. */
+  keyOf(name: string): string {
+    return this.#lookup.upstream(name)?.template ?? name;
+  }
+
   /** Connects to `base` as the upstream's configuration says. */
   agent(name: string, base: URL): Agent {
     const { agents, options } = this.#opened(name);
-    const { ca, clientCert, urls } = options;
+    const { ca, clientCert, guarded, urls } = options;
     const isOwn = urls.some(({ origin }) => origin === base.origin);
     const secure = base.protocol === 'https:';
-    const agent = agents.get(base.origin) ?? this.#network.agent({ secure, ca, ...(isOwn && { clientCert }) });
+    const agent =
+      agents.get(base.origin) ??
+      this.#network.agent({ secure, ca, guarded: guarded === true, ...(isOwn && { clientCert }) });
     agents.set(base.origin, agent);
     return agent;
   }
@@ -95,9 +115,13 @@ export class Upstreams implements AsyncDisposable {
       ([name, now]) => isSame(config.upstreams[name], before[name]) && !isSame(now, this.#files.get(name)),
     );
     this.#config = config;
+    this.#lookup = openLookup(config);
     this.#files = files;
     for (const name of this.#limits.keys()) this.#limits.get(name)?.set(config.upstreams[name]?.limit ?? {});
-    for (const [name, { options }] of this.#open) if (!isSame(options, this.#optionsOf(name))) this.#open.delete(name);
+    for (const [name, { options }] of this.#open) {
+      const upstream = this.#lookup.upstream(name);
+      if (upstream === undefined || !isSame(options, this.#optionsOf(upstream))) this.#open.delete(name);
+    }
     return differing.map(([name]) => `upstreams.${name} (its files)`);
   }
 
@@ -107,27 +131,45 @@ export class Upstreams implements AsyncDisposable {
 
   #opened(name: string): Open {
     const found = this.#open.get(name);
-    if (found !== undefined) return found;
-    const options = this.#optionsOf(name);
-    if (options === undefined) throw new Error(`no upstream is called ${name}`);
-    const opened = { options, upstream: new Upstream(options, this.#network), agents: new Map<string, Agent>() };
+    if (found !== undefined && found.options.guarded === undefined) return found;
+    const options = found?.options ?? this.#optionsOf(this.settings(name));
+    const opened = found ?? { options, upstream: new Upstream(options, this.#network), agents: new Map() };
+    this.#open.delete(name);
     this.#open.set(name, opened);
+    this.#forgetOldest();
     return opened;
   }
 
-  #optionsOf(name: string): UpstreamOptions | undefined {
-    const upstream = this.#config.upstreams[name];
-    if (upstream === undefined) return undefined;
-    const { hosts, urls, tokenHosts, blobHosts } = upstream;
-    return { name, hosts, urls, tokenHosts, blobHosts, limit: this.#limitOf(name), ...this.#files.get(name) };
+  /** Of what wildcards stand for; clients choose the names. What runs there goes on, and idle connections end by themselves. */
+  #forgetOldest(): void {
+    const made = [...this.#open].filter(([, { options }]) => options.guarded !== undefined);
+    const [oldest] = made[0] ?? [];
+    if (oldest !== undefined && made.length > MOST_MADE) this.#open.delete(oldest);
+  }
+
+  #optionsOf({ name, template, hosts, urls, tokenHosts, blobHosts }: UpstreamConfig): UpstreamOptions {
+    const key = template ?? name;
+    // Where nobody wrote what such a host leads to, it must not lead into the network behind us.
+    const guarded = this.#config.upstreams[key]?.urls.some(({ hostname }) => hostname === '*') === true;
+    return {
+      name,
+      hosts,
+      urls,
+      tokenHosts,
+      blobHosts,
+      ...(template !== undefined && { guarded }),
+      limit: this.#limitOf(name),
+      ...this.#files.get(key),
+    };
   }
 
   #limitOf(name: string): Limit {
-    const found = this.#limits.get(name);
+    const key = this.keyOf(name);
+    const found = this.#limits.get(key);
     if (found !== undefined) return found;
-    const limit = new Limit(name);
-    limit.set(this.#config.upstreams[name]?.limit ?? {});
-    this.#limits.set(name, limit);
+    const limit = new Limit(key);
+    limit.set(this.#config.upstreams[key]?.limit ?? {});
+    this.#limits.set(key, limit);
     return limit;
   }
 }

@@ -31,14 +31,18 @@ type Bound = (upstream: string | undefined) => string;
 type Listener<Name extends keyof Events> = (event: Events[Name]) => void;
 
 /**
- * Counts events in a registry of its own until closed. Only names in `upstreams` become label values, anything else is
+ * Counts events in a registry of its own until closed. Only names in `upstreams` become label values, by `keyOf`; anything else is
  * `other` and absence `none`, so that no client can grow the number of series.
  */
-export function openMetrics(upstreams: readonly string[]): Metrics {
+export function openMetrics(upstreams: readonly string[], keyOf = (upstream: string) => upstream): Metrics {
   const registry = new Registry();
   collectDefaultMetrics({ register: registry });
   const known = new Set(upstreams);
-  const bound: Bound = (upstream) => (upstream === undefined ? 'none' : known.has(upstream) ? upstream : 'other');
+  const bound: Bound = (upstream) => {
+    if (upstream === undefined) return 'none';
+    const key = keyOf(upstream);
+    return known.has(key) ? key : 'other';
+  };
   const proofs = counter(registry, 'layover_proofs_total', 'Answers to: may this principal read?', [
     'upstream',
     'result',
@@ -47,7 +51,7 @@ export function openMetrics(upstreams: readonly string[]): Metrics {
     subscribe('request', requests(registry, bound)),
     subscribe('upstreamRequest', upstreamRequests(registry, bound)),
     subscribe('upstreamBytes', upstreamBytes(registry, bound)),
-    subscribe('breaker', breakers(registry, upstreams)),
+    subscribe('breaker', breakers(registry, upstreams, keyOf)),
     subscribe('budget', budgets(registry, bound)),
     subscribe('fill', fills(registry, bound)),
     subscribe('follower', followers(registry)),
@@ -118,7 +122,11 @@ function upstreamBytes(registry: Registry, bound: Bound): Listener<'upstreamByte
   return ({ upstream, bytes }) => total(bytes, bound(upstream));
 }
 
-function breakers(registry: Registry, upstreams: readonly string[]): Listener<'breaker'> {
+function breakers(
+  registry: Registry,
+  upstreams: readonly string[],
+  keyOf: (upstream: string) => string,
+): Listener<'breaker'> {
   const open = new Map(upstreams.map((upstream) => [upstream, new Set<string>()]));
   new Gauge({
     name: 'layover_upstream_open_breakers',
@@ -130,8 +138,8 @@ function breakers(registry: Registry, upstreams: readonly string[]): Listener<'b
     },
   });
   return ({ upstream, origin, state }) => {
-    if (state === 'open') open.get(upstream)?.add(origin);
-    else open.get(upstream)?.delete(origin);
+    if (state === 'open') open.get(keyOf(upstream))?.add(origin);
+    else open.get(keyOf(upstream))?.delete(origin);
   };
 }
 

@@ -9,6 +9,8 @@ export interface TelemetryOptions {
   readonly access: AccessLogOptions;
   /** The names that may become label values of metrics. */
   readonly upstreams: readonly string[];
+  /** Which of them the upstream of an event counts as. */
+  readonly keyOf?: (upstream: string) => string;
   /** How notices look; text on a terminal and JSON elsewhere when absent. */
   readonly format?: 'text' | 'json';
 }
@@ -26,10 +28,10 @@ export interface Telemetry extends AsyncDisposable {
 }
 
 /** Turns events into an operator's log on standard error, an access log and metrics. Throws when a file cannot be opened. */
-export function startTelemetry({ level, access, upstreams, format }: TelemetryOptions): Telemetry {
+export function startTelemetry({ level, access, upstreams, keyOf, format }: TelemetryOptions): Telemetry {
   const accessLog = openAccessLog(access);
   let closeLog = level === 'silent' ? undefined : openLog({ level, format });
-  const metrics = openMetrics(upstreams);
+  const metrics = openMetrics(upstreams, keyOf);
   const close = async (): Promise<void> => {
     metrics.close();
     await accessLog.close();

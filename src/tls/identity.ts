@@ -3,7 +3,7 @@ import { addressBytes } from './address.ts';
 import { type Brought, type BroughtFiles, readBrought } from './brought.ts';
 import { createLeaves, type Leaves, type LeavesOptions, type ServerCertificate } from './leaves.ts';
 import { type Root, readRoot } from './root.ts';
-import { serverName } from './server-name.ts';
+import { certifiedName, serverName } from './server-name.ts';
 
 const day = 24 * 60 * 60 * 1000;
 /** Every client has to be visited before its root ends; who brings a certificate renews it by a program. */
@@ -25,7 +25,7 @@ export async function readCertificates(dir: string, brought?: BroughtFiles): Pro
 
 /** Those of the host names and addresses that clients cannot reach, since no certificate covers them. */
 function uncovered({ root, brought }: Certificates, hosts: Iterable<string>): readonly string[] {
-  return [...hosts].filter((host) => !root.covers(host) && brought?.covers(host) !== true);
+  return [...hosts].filter((host) => !root.covers(host) && brought?.covers(host.replace('*', 'any')) !== true);
 }
 
 /** A sentence for everything about the certificates that an operator has to do something about. */
@@ -47,10 +47,10 @@ export function certificateWarnings(shown: Certificates, hosts: Iterable<string>
   ];
 }
 
-export interface IdentityOptions extends Omit<LeavesOptions, 'presented'> {
+export interface IdentityOptions extends Omit<LeavesOptions, 'presented' | 'certified'> {
   readonly dir: string;
   readonly brought?: BroughtFiles;
-  /** Host names (lower case) that we answer for beside our own. */
+  /** Host names (lower case) and wildcards that we answer for beside our own. */
   readonly presented: ReadonlySet<string>;
   /** Milliseconds between two looks at the files. */
   readonly period?: number;
@@ -63,14 +63,14 @@ export interface IdentityOptions extends Omit<LeavesOptions, 'presented'> {
 export class Identity implements Leaves, Disposable {
   readonly #options: IdentityOptions;
   readonly #timer: NodeJS.Timeout;
-  readonly #hosts: readonly string[];
   readonly #announced = new Set<string>();
   #certificates: Certificates;
+  #presented: ReadonlySet<string>;
   #leaves: Leaves;
 
   private constructor(options: IdentityOptions, certificates: Certificates) {
     this.#options = options;
-    this.#hosts = [...options.presented, ...options.own];
+    this.#presented = options.presented;
     this.#certificates = certificates;
     this.#leaves = this.#leavesOf(certificates.root);
     this.#timer = setInterval(() => void this.look(), options.period ?? 2_000).unref();
@@ -104,8 +104,8 @@ export class Identity implements Leaves, Disposable {
     const { brought } = this.#certificates;
     const name = serverName(servername);
     if (name === undefined || brought?.covers(name) !== true) return this.#leaves.secureContext(servername);
-    const { own, presented } = this.#options;
-    return presented.has(name) || own.some((ours) => serverName(ours) === name) ? brought.context : undefined;
+    const isOurs = this.#options.own.some((ours) => serverName(ours) === name);
+    return isOurs || certifiedName(this.#presented, name) !== undefined ? brought.context : undefined;
   }
 
   /** Reads the files again. What is unusable changes nothing and is said once. */
@@ -128,13 +128,24 @@ export class Identity implements Leaves, Disposable {
     }
   }
 
+  /** Answers for other hosts from the next connection on. */
+  present(hosts: ReadonlySet<string>): void {
+    this.#presented = hosts;
+    this.#tell();
+  }
+
   [Symbol.dispose](): void {
     clearInterval(this.#timer);
   }
 
   #leavesOf(root: Root): Leaves {
-    const { own, presented } = this.#options;
-    return createLeaves(root, { own, presented: (name) => presented.has(name), now: this.#now });
+    const certified = (name: string): string | undefined => certifiedName(this.#presented, name);
+    const presented = (name: string): boolean => certified(name) !== undefined;
+    return createLeaves(root, { own: this.#options.own, presented, certified, now: this.#now });
+  }
+
+  get #hosts(): readonly string[] {
+    return [...this.#presented, ...this.#options.own];
   }
 
   readonly #now = (): number => (this.#options.now ?? Date.now)();

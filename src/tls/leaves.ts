@@ -35,6 +35,8 @@ export interface LeavesOptions {
   readonly own: readonly string[];
   /** Whether a host name (lower case) is one that we answer for beside our own. */
   readonly presented: (name: string) => boolean;
+  /** The name that its certificate is to be made for instead, such as a wildcard. */
+  readonly certified?: (name: string) => string | undefined;
   /** Milliseconds since 1970. */
   readonly now?: () => number;
 }
@@ -56,7 +58,8 @@ export function createLeaves(root: Root, options: LeavesOptions): Leaves {
       const name = serverName(servername);
       if (name === undefined) return undefined;
       if (own.includes(name)) return useOwn().context;
-      return options.presented(name) && root.covers(name) ? usePresented(name).context : undefined;
+      const certified = options.certified?.(name) ?? name;
+      return options.presented(name) && root.covers(certified) ? usePresented(certified).context : undefined;
     },
   };
 

@@ -21,6 +21,8 @@ export interface UpstreamOptions {
   readonly hosts: readonly string[];
   /** Base URLs, tried in order. */
   readonly urls: readonly URL[];
+  /** A client chose the host: it must not have a private address. */
+  readonly guarded?: boolean;
   /** PEM certificates trusted beside the system's. */
   readonly ca?: string;
   /** Shown to the origins of `urls` and to `tokenHosts`, and to no other host. */

@@ -48,7 +48,8 @@ export class Dance {
   constructor(options: UpstreamOptions, server: TokenServer, closed: AbortSignal) {
     this.#options = options;
     this.#tokens = new Tokens(async (request, signal) => {
-      const { guarded, principal } = request;
+      const { principal } = request;
+      const guarded = request.guarded || options.guarded === true;
       const authorization = this.#basic(principal);
       const answer = await server.ask({ method: 'GET', url: tokenUrl(request), authorization, guarded, signal });
       if (authorization !== undefined) this.#notice(principal, answer.status >= 300);

@@ -112,7 +112,7 @@ export class Network {
   }
 
   /** A keep-alive agent of `node:http` or `node:https` whose connections are made by this network. */
-  agent(options: Pick<Target, 'secure' | 'ca' | 'clientCert'>): Agent {
+  agent(options: Pick<Target, 'secure' | 'ca' | 'clientCert' | 'guarded'>): Agent {
     const agent = options.secure ? new SecureAgent({ keepAlive: true }) : new PlainAgent({ keepAlive: true });
     agent.createConnection = (to, callback) => {
       const target = { host: to.host ?? 'localhost', port: Number(to.port), ...options };
@@ -205,8 +205,10 @@ function refuseLiteral(target: Target): void {
   if (target.guarded && isIP(target.host) !== 0 && isPrivateAddress(target.host)) throw guardError(target.host);
 }
 
+const ALLOW = 'blobHosts allows it for a redirect, urls for what a wildcard stands for';
+
 function guardError(host: string): UpstreamError {
-  return new UpstreamError('protocol', `refused to follow the upstream to a private address: ${host} (blobHosts)`);
+  return new UpstreamError('protocol', `refused to connect to ${host}, since it has a private address: ${ALLOW}`);
 }
 
 /** A short reason without addresses or credentials: the system's or OpenSSL's code, else the message. */

@@ -49,7 +49,8 @@ export class Redirects {
   /** The first answer that is no redirect. Throws UpstreamError where following on is refused or useless. */
   async follow(journey: Journey): Promise<Answer> {
     const lax = (): Promise<boolean> => this.isLax(journey.base);
-    let place: Place = { url: below(journey.base, journey.path), guarded: false, own: true, start: true };
+    const guarded = this.#options.guarded === true;
+    let place: Place = { url: below(journey.base, journey.path), guarded, own: true, start: true };
     for (let hops = 0; ; hops += 1) {
       const answer = await this.#step(journey, place, lax);
       if (!REDIRECTS.has(answer.status)) return this.#arrive(journey, place, answer);
@@ -61,6 +62,7 @@ export class Redirects {
 
   /** Whether a base URL is itself http or private, so that what it leads to may be too. */
   async isLax(base: URL): Promise<boolean> {
+    if (this.#options.guarded === true) return false;
     return base.protocol === 'http:' || hostOf(base) === 'localhost' || this.#network.isPrivate(base);
   }
 

@@ -140,7 +140,8 @@ export class Upstream implements AsyncDisposable {
     for (const [key, value] of relay.query) url.searchParams.append(key, value);
     const { method, authorization, accept, signal } = relay;
     const form = method === 'POST' ? { body: relay.body, contentType: relay.contentType } : {};
-    return this.#tokenServer.ask({ method, url, authorization, accept, ...form, guarded: false, signal });
+    const guarded = this.#options.guarded === true;
+    return this.#tokenServer.ask({ method, url, authorization, accept, ...form, guarded, signal });
   }
 
   /** Ends all connections and timers. */
@@ -185,8 +186,8 @@ export class Upstream implements AsyncDisposable {
     if (made !== undefined) return made;
     const target = { host: hostOf(url), port: portOf(url), secure: url.protocol === 'https:', timeout: PROBE_TIMEOUT };
     const probe = async (): Promise<void> => {
-      const { ca, clientCert } = this.#options;
-      const socket = await network.connect({ ...target, ca, clientCert });
+      const { ca, clientCert, guarded = false } = this.#options;
+      const socket = await network.connect({ ...target, ca, clientCert, guarded });
       socket.destroy();
     };
     const breaker = new Breaker(probe, (state) => {

@@ -65,6 +65,7 @@ test('check warns of patterns that match no repository of their registry', async
   ghcr.io: { credentials: { ${account} ["ghcr.io/acme/**", "acme/**", ghcr.io] } }
   docker.io: { credentials: { ${account} [nginx, "**", "*/app"] }, allow: ["alpine:3*", "library/*:3*"] }
   quay.io: { deny: ["quay.io/acme/app:v*", "acme/**"] }
+  zone: { hosts: ["*.reg.example"], allow: ["one.reg.example/acme", acme] }
 `,
   );
   await writeFile(join(dir, 'secret'), 'x', { mode: 0o600 });
@@ -73,6 +74,7 @@ test('check warns of patterns that match no repository of their registry', async
     'upstreams.docker.io.credentials.serve[0]: nginx matches nothing: repositories of Docker Hub have two components, such as library/nginx',
     'upstreams.ghcr.io.credentials.serve[0]: ghcr.io/acme/** matches nothing: patterns are written without the namespace, so acme/**',
     'upstreams.quay.io.deny[0]: quay.io/acme/app:v* matches nothing: patterns are written without the namespace, so acme/app:v*',
+    'upstreams.zone.allow[0]: one.reg.example/acme matches nothing: patterns are written without the namespace, so acme',
   ]);
 });
 

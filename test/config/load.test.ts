@@ -6,8 +6,9 @@ import { parse } from 'yaml';
 import type { Config } from '../../src/config/config.ts';
 import { defaultsFor, isTree, valueAt } from '../../src/config/layers.ts';
 import { loadConfig } from '../../src/config/load.ts';
-import { accountFor, presentedHosts } from '../../src/config/lookup.ts';
+import { accountFor, openLookup, presentedHosts } from '../../src/config/lookup.ts';
 import { PRESETS, PUBLIC_REGISTRIES, parsePermitted } from '../../src/config/presets.ts';
+import { rootOptions } from '../../src/config/root-options.ts';
 
 const SHIPPED = new URL('../../config/gateway.yaml', import.meta.url);
 const PAGE = new URL('../../docs/configuration.md', import.meta.url);
@@ -208,6 +209,61 @@ test('an account stands alone or in a list of several, each with the repositorie
   t.deepEqual(accounts, [credentials[0], credentials[0], credentials[1]]);
   t.is(accountFor({ credentials: credentials.slice(0, 1) }, 'other'), undefined);
   t.deepEqual(upstream(config, 'quay.io').credentials, []);
+});
+
+test('a wildcard makes a registry of each host below it, and what is written wins', async (t) => {
+  const config = await load(
+    'names: [own.reg.example]\nupstreams:\n' +
+      '  azure: { hosts: ["*.azurecr.io", "*.azurecr.cn"], tags: { ttl: 1m } }\n' +
+      '  reg.example: { hosts: ["*.Reg.example"], urls: ["https://*.mirror.lan:8443/x", http://*] }\n' +
+      '  exact.reg.example: {}\n' +
+      '  mine: { hosts: [mine.reg.example], urls: [http://10.0.0.1] }\n',
+  );
+  const lookup = openLookup(config);
+  const described = (name: string): unknown => {
+    const found = lookup.upstream(name);
+    return found && [found.name, found.template, found.hosts.join(' '), found.urls.map(String).join(' ')];
+  };
+  t.deepEqual(described('acme.azurecr.io'), [
+    'acme.azurecr.io',
+    'azure',
+    'acme.azurecr.io',
+    'https://acme.azurecr.io/',
+  ]);
+  t.deepEqual(described('acme.azurecr.cn'), [
+    'acme.azurecr.cn',
+    'azure',
+    'acme.azurecr.cn',
+    'https://acme.azurecr.cn/',
+  ]);
+  t.deepEqual(described('a.reg.example'), [
+    'a.reg.example',
+    'reg.example',
+    'a.reg.example',
+    'https://a.mirror.lan:8443/x http://a.reg.example/',
+  ]);
+  t.is(lookup.upstream('acme.azurecr.io')?.tags.ttl, 60_000);
+  t.is(lookup.presented('acme.azurecr.io')?.upstream, lookup.upstream('acme.azurecr.io'));
+  t.is(lookup.upstream('exact.reg.example')?.template, undefined);
+  t.is(lookup.presented('mine.reg.example')?.upstream.name, 'mine');
+  for (const none of [
+    'mine.reg.example',
+    'own.reg.example',
+    'azure',
+    'reg.example',
+    'a.b.azurecr.io',
+    '-a.azurecr.io',
+    'a_b.azurecr.io',
+    '.azurecr.io',
+    '*.azurecr.io',
+    'azurecr.io',
+    '',
+  ])
+    t.is(lookup.upstream(none), undefined, none);
+  for (const none of ['own.reg.example', 'reg.example', 'a.b.azurecr.io', '*.azurecr.io'])
+    t.is(lookup.presented(none), undefined, none);
+  const { permittedDns } = rootOptions(config);
+  t.true(permittedDns.includes('azurecr.io') && !permittedDns.some((name) => name.includes('*')));
 });
 
 test('limits are read in each of their forms', async (t) => {

@@ -40,6 +40,7 @@ const DURATION = 'a duration such as 24h, 0s, 30d or 1h30m';
 const URL_ = 'an http or https URL without credentials, query and /v2';
 const IMAGES = 'a pattern such as library/**, acme/app-* or acme/app:v*';
 const REQUESTS = 'requests in a span of time such as 100/6h or 5/s';
+const HOST = 'a host name, or a wildcard such as *.azurecr.io';
 const PATTERN = 'a repository pattern such as team/** or team/app-*';
 
 const WRONG: readonly (readonly [title: string, text: string, ...problems: string[]])[] = [
@@ -154,7 +155,7 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
   [
     'hosts that cannot be presented or sent to',
     'upstreams:\n  ghcr.io: { hosts: [10.0.0.1], tokenHosts: ["a:b"], blobHosts: ["http://a"] }\n',
-    '2:22 upstreams.ghcr.io.hosts[0]: expected a host name, got "10.0.0.1"',
+    '2:22 upstreams.ghcr.io.hosts[0]: expected a host name, or a wildcard such as *.azurecr.io, got "10.0.0.1"',
     '2:46 upstreams.ghcr.io.tokenHosts[0]: expected a host or host:port, got "a:b"',
     '2:66 upstreams.ghcr.io.blobHosts[0]: expected a host or host:port, got "http://a"',
   ],
@@ -216,6 +217,28 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '2:49 upstreams.ghcr.io.limit.bandwidth: expected bytes per second such as 1m or 200k, 16k at the least, got "1k"',
     `3:33 upstreams.quay.io.limit.requests: expected ${REQUESTS}, got "0/h"`,
     '3:38 upstreams.quay.io.limit.bandwith: expected one of requests, bandwidth, got "bandwith" (did you mean bandwidth?)',
+  ],
+  [
+    'wildcards that are none, or mixed with what is none',
+    'upstreams:\n  a: { hosts: ["*.lan", "a.*.example.com", "*", "*.10.0.0.1"], urls: [http://a.lan] }\n  b: { hosts: ["*.b.example", b.example], urls: [https://*.b.example, https://b.example] }\n  c.example: { urls: ["https://*.c.example", "https://a.*.example", "https://c.example/*"] }\n  d: { authHosts: ["*.d.example"], urls: [http://d.lan] }\nmirror: { default: b }\nhosted: { repositories: [x.b.example/ours] }\n',
+    `2:16 upstreams.a.hosts[0]: expected ${HOST}, got "*.lan"`,
+    `2:25 upstreams.a.hosts[1]: expected ${HOST}, got "a.*.example.com"`,
+    `2:44 upstreams.a.hosts[2]: expected ${HOST}, got "*"`,
+    `2:49 upstreams.a.hosts[3]: expected ${HOST}, got "*.10.0.0.1"`,
+    '2:71 upstreams.a.urls[0]: expected a URL with * in front of its host or in place of it, since hosts are wildcards, got "http://a.lan"',
+    '3:31 upstreams.b.hosts[1]: expected a wildcard, since another of these hosts is one, got "b.example"',
+    '3:71 upstreams.b.urls[1]: expected a URL with * in front of its host or in place of it, since hosts are wildcards, got "https://b.example"',
+    '4:23 upstreams.c.example.urls[0]: expected a URL without *, since no host is a wildcard, got "https://*.c.example"',
+    `4:46 upstreams.c.example.urls[1]: expected ${URL_}, got "https://a.*.example"`,
+    `4:69 upstreams.c.example.urls[2]: expected ${URL_}, got "https://c.example/*"`,
+    '5:20 upstreams.d.authHosts[0]: expected a host name, got "*.d.example"',
+    `6:20 mirror.default: expected ${PRESETS}, c.example, d, got "b" (did you mean d?)`,
+    '7:26 hosted.repositories[0]: expected a prefix that is no namespace of upstreams, got "x.b.example/ours"',
+  ],
+  [
+    'a wildcard that two upstreams have',
+    'upstreams:\n  a: { hosts: ["*.reg.example"] }\n  b: { hosts: ["*.Reg.example"] }\n',
+    '3:16 upstreams.b.hosts[0]: expected a host of this upstream alone, got "*.Reg.example", which belongs to upstream a',
   ],
   [
     'a registry that the published list does not hold',

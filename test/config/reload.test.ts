@@ -82,3 +82,21 @@ test('accounts, certificates and rules appear, change and go without a restart',
   t.deepEqual([back.applied.toSorted(), back.pending], [keys, []]);
   t.deepEqual(back.config.upstreams['ghcr.io'], none.upstreams['ghcr.io']);
 });
+
+test('hosts change at once, but for what another has until a restart and for what becomes a wildcard', async (t) => {
+  const before = await load('names: [own.lan]\nupstreams: { a.lan: { authHosts: [b.lan] }, c.lan: {} }');
+  const hosts = (text: string): Promise<Config> => load(`upstreams: { ${text} }`);
+  const outcome = reload(before, await hosts('a.lan: { hosts: [x.lan, a.lan], authHosts: [b.lan] }, c.lan: {}'));
+  t.deepEqual(outcome.applied, ['upstreams.a.lan.hosts']);
+  t.deepEqual(outcome.config.upstreams['a.lan']?.hosts, ['x.lan', 'a.lan']);
+  for (const text of [
+    'a.lan: { hosts: [c.lan] }, c.lan: null',
+    'a.lan: { hosts: [own.lan] }, c.lan: {}',
+    'a.lan: { hosts: [b.lan] }, c.lan: {}',
+    'a.lan: { hosts: ["*.d.lan"] }, c.lan: {}',
+  ]) {
+    const { config, pending } = reload(before, await hosts(text));
+    t.deepEqual(config.upstreams['a.lan']?.hosts, ['a.lan'], text);
+    t.true(pending.includes('upstreams.a.lan.hosts'), text);
+  }
+});
