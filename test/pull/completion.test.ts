@@ -1,3 +1,4 @@
+import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -43,6 +44,13 @@ async function pullManifests(t: ExecutionContext, on: Stage): Promise<void> {
   t.is((await get(on, `manifests/${platform('amd64')}`)).digest, platform('amd64'));
 }
 
+/** Waits until so much of a blob is in the spool. */
+async function received({ gateway }: Stage, digest: string, bytes: number): Promise<void> {
+  const part = join(gateway.dir, 'data', 'spool', `${digest.replace(':', '-')}.part`);
+  const size = async (): Promise<number> => (await stat(part).catch(() => undefined))?.size ?? 0;
+  await eventually(size, (found) => found >= bytes, 20_000);
+}
+
 test.serial('layers that a client had already are fetched behind its back, for the next one', async (t) => {
   const on = await stage(t);
   await pullManifests(t, on);
@@ -67,11 +75,7 @@ test.serial('what is fetched ahead makes way for what a client waits for, and go
   const [layer = ''] = blobsOf(IMAGE).slice(1);
   const stall = on.upstream.fault({ role: 'cdn', reference: layer, times: 1 }, { stallAfter: 200_000 });
   await pullManifests(t, on);
-  await eventually(
-    () => on.upstream.bytes({ role: 'cdn', reference: layer }),
-    (bytes) => bytes === 200_000,
-    20_000,
-  );
+  await received(on, layer, 200_000);
   const wanted = makeBlob('wanted now', 500_000);
   on.upstream.addBlob(REPOSITORY, wanted);
   t.is((await get(on, `blobs/${wanted.digest}`)).digest, wanted.digest);
@@ -105,11 +109,7 @@ test.serial('closing drops what waits and parks what runs', async (t) => {
   const stall = on.upstream.fault({ role: 'cdn', reference: layer, times: 1 }, { stallAfter: 200_000 });
   t.teardown(() => stall.release());
   await pullManifests(t, on);
-  await eventually(
-    () => on.upstream.bytes({ role: 'cdn', reference: layer }),
-    (bytes) => bytes === 200_000,
-    20_000,
-  );
+  await received(on, layer, 200_000);
   await on.gateway.restart();
   t.true((await onDisk(on.gateway, layer)).some((file) => file.endsWith('.part')));
   t.is((await get(on, `blobs/${layer}`)).digest, layer);
