@@ -81,16 +81,6 @@ export const steps: readonly Step[] = [
   },
 ];
 
-/** The same for a client that has to be seen to ask for ranges. */
-export const stepsInRanges = steps.map((step) => ({
-  ...step,
-  async run(row: Row): Promise<void> {
-    await step.run(row);
-    if (step.name === 'cold' && !(await row.gateway.logs()).includes('"status":206'))
-      throw new Error('no range was asked for');
-  },
-}));
-
 function imitationsOnly({ upstream }: Row): string | undefined {
   return upstream.registry === 'docker.io' ? undefined : 'shown in front of Docker Hub';
 }

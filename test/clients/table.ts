@@ -15,7 +15,7 @@ import { skopeo } from './clients/skopeo.ts';
 import type { Door } from './doors.ts';
 import * as doors from './doors.ts';
 import { buildkitPrograms, helmPrograms, regctlPrograms } from './go-programs.ts';
-import { type Step, stepsInRanges } from './steps.ts';
+import type { Step } from './steps.ts';
 import { htpasswdRegistry, openRegistry } from './upstreams/debian-registry.ts';
 import { fakeRegistry } from './upstreams/fake-registry.ts';
 import type { Upstream } from './upstreams/upstream.ts';
@@ -92,13 +92,7 @@ export const clients: readonly TestedClient[] = [
   { name: 'docker, containerd store', generation: 'sid', client: dockerWithContainerd, doors: modern },
   { name: 'containerd', generation: 'bookworm', client: containerd, doors: daemon },
   { name: 'containerd', generation: 'sid', client: containerd, doors: daemon },
-  {
-    name: 'containerd, parallel ranges',
-    generation: 'sid',
-    client: containerdInRanges,
-    doors: daemon,
-    steps: stepsInRanges,
-  },
+  { name: 'containerd, parallel ranges', generation: 'sid', client: containerdInRanges, doors: daemon },
   { name: 'containerd, CRI', generation: 'bookworm', client: cri, doors: daemon },
   { name: 'containerd, CRI', generation: 'sid', client: cri, doors: daemon },
   { name: 'crane', generation: 'sid', client: crane, doors: commands },

@@ -34,6 +34,8 @@ export interface Client {
   readonly version: readonly string[];
   /** Steps that it cannot do, by name, each with the reason. */
   readonly cannot?: Readonly<Record<string, string>>;
+  /** It fetches a layer in several ranges at once. */
+  readonly inRanges?: boolean;
   /** What has to be known about steps that it can do, by name. */
   readonly remarks?: Readonly<Record<string, string>>;
   /** `home` is the folder of the accounts that were logged in, which outlives the store. */

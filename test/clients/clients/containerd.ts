@@ -154,6 +154,7 @@ export const containerd: Client = {
 /** containerd 2 that fetches a layer in several ranges at once. */
 export const containerdInRanges: Client = {
   ...containerd,
+  inRanges: true,
   async open(machine, home, door) {
     await machine.write({ '/etc/containerd/config.toml': documented('parallel') });
     return containerd.open(machine, home, door);
