@@ -59,5 +59,7 @@ export const containerdPath = path({
   '/etc/containerd/certs.d/gateway.lan:5000/hosts.toml': documented('containerdpath'),
 });
 
+export const regctlMirror = mirror('config.json', { '/root/.regctl/config.json': documented('regctl') });
+
 export const buildkitMirror = mirror('buildkitd.toml', { '/etc/buildkit/buildkitd.toml': documented('buildkit') });
 export const buildkitPath = path({ '/etc/buildkit/buildkitd.toml': documented('buildkitpath') });

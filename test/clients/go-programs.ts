@@ -9,7 +9,8 @@ const cache = '/var/cache/layover-test';
 export class GoPrograms {
   readonly #packages: readonly string[];
   readonly #linking: string;
-  readonly #folder: string;
+  /** Where they lie once they are built. */
+  readonly folder: string;
 
   /** `versionVariable` is what the programs print as their version, which only the linker can tell them. */
   constructor(version: string, packages: readonly string[], versionVariable: string) {
@@ -19,19 +20,18 @@ export class GoPrograms {
       .update([...this.#packages, this.#linking].join(' '))
       .digest('hex')
       .slice(0, 12);
-    this.#folder = join(cache, `go-${hash}`);
+    this.folder = join(cache, `go-${hash}`);
   }
 
-  /** Where a program lies once they are built. */
   path(name: string): string {
-    return join(this.#folder, name);
+    return join(this.folder, name);
   }
 
   /** Builds them, unless they are there. Takes minutes, the network, and 15 minutes at most for each of two commands. */
   readonly prepare = async (): Promise<void> => {
-    if (await exists(this.#folder)) return;
+    if (await exists(this.folder)) return;
     await mkdir(cache, { recursive: true });
-    const draft = await mkdtemp(`${this.#folder}.`);
+    const draft = await mkdtemp(`${this.folder}.`);
     try {
       const module = join(draft, 'module');
       const built = join(draft, 'built');
@@ -45,7 +45,7 @@ export class GoPrograms {
       await go(['build', '-trimpath', `-ldflags=${this.#linking}`, '-o', `${built}/`, ...paths]);
       if ((await readdir(built)).length !== paths.length)
         throw new Error(`go has not built all of ${paths.join(', ')}`);
-      await rename(built, this.#folder);
+      await rename(built, this.folder);
     } finally {
       await rm(draft, { recursive: true, force: true });
     }

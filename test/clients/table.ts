@@ -1,6 +1,6 @@
 import { buildah } from './clients/buildah.ts';
 import { buildkit } from './clients/buildkit.ts';
-import { buildx } from './clients/buildx.ts';
+import { buildx, buildxRemote } from './clients/buildx.ts';
 import type { Client } from './clients/client.ts';
 import { containerd, containerdInRanges } from './clients/containerd.ts';
 import { cosign, cosignSteps, cosignTags, cosignTagsSteps } from './clients/cosign.ts';
@@ -101,14 +101,21 @@ export const clients: readonly TestedClient[] = [
     name: 'regctl',
     generation: 'go',
     client: regctl,
-    doors: commands,
+    doors: [...commands, doors.regctlMirror],
     steps: regctlSteps,
     prepare: regctlPrograms.prepare,
   },
   { ...artifacts, name: 'helm', generation: 'go', client: helm, steps: helmSteps, prepare: helmPrograms.prepare },
   { ...artifacts, name: 'cosign', generation: 'sid', client: cosign, steps: cosignSteps },
   { ...artifacts, name: 'cosign, tags', generation: 'sid', client: cosignTags, steps: cosignTagsSteps },
-  { name: 'buildx', generation: 'sid', client: buildx, doors: classic },
+  { name: 'buildx, dockerd', generation: 'sid', client: buildx, doors: classic },
+  {
+    name: 'buildx, buildkitd',
+    generation: 'sid',
+    client: buildxRemote,
+    doors: builders,
+    prepare: buildkitPrograms.prepare,
+  },
   { name: 'buildkit', generation: 'go', client: buildkit, doors: builders, prepare: buildkitPrograms.prepare },
 ];
 

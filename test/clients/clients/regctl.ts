@@ -1,4 +1,5 @@
-import { join } from 'node:path';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { dirname, join, relative } from 'node:path';
 import type { Door } from '../doors.ts';
 import { regctlPrograms } from '../go-programs.ts';
 import type { Machine } from '../machine.ts';
@@ -51,14 +52,18 @@ class RegctlStore implements Store {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   #regctl(args: readonly string[], input = ''): Promise<Buffer> {
-    const env = { HOME: this.#home, REGCTL_CONFIG: join(this.#home, 'regctl.json') };
-    return this.#machine.run([program, ...this.#options, ...args], { input, env });
+    return this.#machine.run([program, ...this.#options, ...args], { input, env: { HOME: this.#home } });
   }
 }
 
 export const regctl: Client = {
   version: [program, 'version', '--format', '{{.VCSTag}}'],
   async open(machine, home, door) {
+    for (const [path, text] of Object.entries(door.files)) {
+      const own = join(home, relative('/root', path));
+      await mkdir(dirname(own), { recursive: true });
+      await writeFile(own, text, { flag: 'wx' }).catch(() => {}); // it keeps its accounts there too
+    }
     return new RegctlStore(machine, await machine.folder('regctl'), home, door);
   },
 };
