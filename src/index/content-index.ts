@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { publish, subscribe } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
@@ -12,6 +13,8 @@ const GATHER = 3000;
 /** Digests with news that are not gathered for any longer. */
 const ENOUGH = 10_000;
 
+/** Milliseconds that the thread has for its last news: it may wait for another process. */
+const CLOSING = 2000;
 /** Of the thread's heap: enough for rows that are looked at once (MiB). */
 const YOUNG = 8;
 
@@ -83,7 +86,7 @@ export class ContentIndex implements AsyncDisposable {
     this.#unsubscribe();
     this.#flush();
     this.#worker?.ref();
-    await this.#ask({ kind: 'close' });
+    await Promise.race([this.#ask({ kind: 'close' }), sleep(CLOSING, undefined, { ref: false })]);
     await this.#worker?.terminate();
     this.#lose();
   }
