@@ -6,9 +6,11 @@ import type { Content } from '../store/content.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { PingRecord } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { Recent } from './recent.ts';
 
 /** Milliseconds a ping's answer is repeated before it is asked for again. */
 const PING_LIFE = 60_000;
+const REMEMBERED = 1_000;
 
 /**
  * What an upstream demands of its clients, as its clients see it: one challenge a host, the same whether it is live or
@@ -18,7 +20,7 @@ export class Challenges {
   readonly #content: Content;
   readonly #upstream: (name: string) => Upstream;
   readonly #verbatim: (upstream: string) => boolean;
-  readonly #pings = new Map<string, { readonly record: PingRecord; readonly at: number }>();
+  readonly #pings = new Recent<{ readonly record: PingRecord; readonly at: number }>(REMEMBERED);
   readonly #asking = new Map<string, Promise<PingRecord>>();
 
   /** `verbatim`: whether an upstream's clients get its own realm. */
@@ -42,7 +44,7 @@ export class Challenges {
 
   /** Asks an upstream once what `/v2/` answers, behind the caller's back, for clients that come when it is gone. */
   learn(name: string): void {
-    if (this.#pings.has(name)) return;
+    if (this.#pings.get(name) !== undefined) return;
     this.ping(name).catch((error: unknown) => this.#excuse(name, error));
   }
 

@@ -15,7 +15,10 @@ export async function start(load: () => Promise<Config>, json: boolean): Promise
   const config = await load();
   const layover = await startLayover(config, process.env);
   process.on('SIGUSR2', () => layover.reopenLogs());
-  process.on('SIGHUP', () => void reload(layover, load));
+  let reloading = Promise.resolve();
+  process.on('SIGHUP', () => {
+    reloading = reloading.then(() => reload(layover, load));
+  });
   const end = ended();
   // Who reads this may send signals from now on.
   process.stdout.write(json ? `${JSON.stringify(describe(config, layover))}\n` : greeting(config, layover));

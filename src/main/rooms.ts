@@ -9,7 +9,7 @@ import { Cache } from '../cache/cache.ts';
 import { Fills } from '../cache/fills.ts';
 import { Membership } from '../cache/membership.ts';
 import { SmallObjects } from '../cache/small-objects.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, UpstreamConfig } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
 import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
@@ -43,6 +43,7 @@ export function furnish(
   now: () => number,
 ): Rooms {
   const upstream = (name: string): Upstream => upstreams.get(name);
+  const settings = (name: string): UpstreamConfig => upstreams.settings(name);
   const claims = new FileClaims(layout.claims);
   const { size, reserve, evict } = config().storage;
   const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high });
@@ -54,7 +55,7 @@ export function furnish(
       return config().grants.offline;
     },
     account: ({ upstream: name, name: repository }: Repository) => {
-      const account = accountFor(upstreams.settings(name), repository);
+      const account = accountFor(settings(name), repository);
       const serves = account?.serve.some((pattern) => matchesPattern(pattern, repository)) ?? false;
       return account && { id: account.id, serves };
     },
@@ -66,10 +67,10 @@ export function furnish(
   const fills = new Fills({ content, spool, claims, space });
   const cache = new Cache(
     { content, access, membership, fills, small: new SmallObjects(), upstream },
-    (name) => upstreams.settings(name).tags,
+    (name) => settings(name).tags,
   );
-  const challenges = new Challenges(content, upstream, (name) => upstreams.settings(name).challenge === 'verbatim');
-  const upkeep = openUpkeep(config, layout, { backend, content, spool, claims, space }, cache);
+  const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
+  const upkeep = openUpkeep(config, settings, layout, { backend, content, spool, claims, space }, cache);
   const tokens = new TokenRelay(access, callers, offline, upstream);
   return { access, cache, callers, challenges, tokens, space, upkeep };
 }

@@ -1,5 +1,5 @@
 import type { Cache } from '../cache/cache.ts';
-import type { Config } from '../config/config.ts';
+import type { Config, UpstreamConfig } from '../config/config.ts';
 import { ContentIndex } from '../index/content-index.ts';
 import { countAllocated } from '../space/count.ts';
 import type { Claims } from '../store/claim.ts';
@@ -22,8 +22,14 @@ export interface Stores {
   readonly space: Space;
 }
 
-/** What keeps the cache within its size, and in order; `config` is asked each time. */
-export function openUpkeep(config: () => Config, layout: Layout, stores: Stores, cache: Cache): Upkeep {
+/** What keeps the cache within its size, and in order; `config` and `settings` of an upstream are asked each time. */
+export function openUpkeep(
+  config: () => Config,
+  settings: (upstream: string) => UpstreamConfig,
+  layout: Layout,
+  stores: Stores,
+  cache: Cache,
+): Upkeep {
   const { backend, content, spool, claims, space } = stores;
   let counting: Promise<void> | undefined;
   const recount = (pause: number, signal: AbortSignal): Promise<void> => {
@@ -52,6 +58,6 @@ export function openUpkeep(config: () => Config, layout: Layout, stores: Stores,
     await backend.sweep(olderThan);
     await spool.sweep(olderThan);
   };
-  const completion = new Completion(cache, content, (name) => config().upstreams[name]?.complete === 'background');
+  const completion = new Completion(cache, content, (name) => settings(name).complete === 'background');
   return new Upkeep({ completion, eviction, index, parked, space, recount: (signal) => recount(1, signal), sweep });
 }

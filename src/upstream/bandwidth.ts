@@ -13,8 +13,6 @@ const MONOTONIC: Clock = {
 
 /** Share of a second's bytes that may go at once after a pause. */
 const BURST = 1 / 10;
-/** Of so many turns one is for what nobody waits for, so that it moves at all. */
-const ROUND = 16;
 
 interface Turn {
   readonly bytes: number;
@@ -27,12 +25,10 @@ interface Turn {
  */
 export class Bandwidth {
   readonly #clock: Clock;
-  readonly #awaited: Turn[] = [];
-  readonly #background: Turn[] = [];
-  #rate: number | undefined;
+  readonly #waiting: Turn[] = [];
+  #rate = Number.POSITIVE_INFINITY;
   #allowance = 0;
   #counted: number;
-  #turns = 0;
   #isTicking = false;
 
   constructor(clock: Clock = MONOTONIC) {
@@ -42,17 +38,18 @@ export class Bandwidth {
 
   /** Bytes per second; without a rate nothing waits. */
   set rate(rate: number | undefined) {
-    this.#rate = rate;
+    this.#count();
+    this.#rate = rate ?? Number.POSITIVE_INFINITY;
     this.#serve();
   }
 
   /** The body at the pace of its turns; the body itself where there is no limit when it begins. */
-  pace(body: Readable, isBackground = false): Readable {
-    if (this.#rate === undefined) return body;
+  pace(body: Readable): Readable {
+    if (this.#rate === Number.POSITIVE_INFINITY) return body;
     const pass = async (paced: Transform, chunk: Buffer): Promise<void> => {
       for (let at = 0; at < chunk.length && !paced.destroyed; ) {
         const piece = chunk.subarray(at, at + this.#piece());
-        await this.take(piece.length, isBackground);
+        await this.take(piece.length);
         paced.push(piece);
         at += piece.length;
       }
@@ -67,46 +64,41 @@ export class Bandwidth {
   }
 
   /** Resolves when so many bytes may go. */
-  take(bytes: number, isBackground = false): Promise<void> {
+  take(bytes: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    (isBackground ? this.#background : this.#awaited).push({ bytes, taken: resolve });
+    this.#waiting.push({ bytes, taken: resolve });
     this.#serve();
     return promise;
   }
 
   #piece(): number {
-    return Math.min(Math.max(Math.floor((this.#rate ?? Number.POSITIVE_INFINITY) / 64), 1 << 10), 1 << 16);
+    return Math.min(Math.max(Math.floor(this.#rate / 64), 1 << 10), 1 << 16);
   }
 
   #serve(): void {
     this.#count();
-    for (let turn = this.#next(); turn !== undefined; turn = this.#next()) {
+    for (let [turn] = this.#waiting; turn !== undefined; [turn] = this.#waiting) {
       if (turn.bytes > this.#allowance) {
         this.#tick(turn);
         return;
       }
       this.#allowance -= turn.bytes;
-      this.#turns += 1;
-      (this.#awaited[0] === turn ? this.#awaited : this.#background).shift();
+      this.#waiting.shift();
       turn.taken();
     }
   }
 
-  #next(): Turn | undefined {
-    const [awaited, background] = [this.#awaited[0], this.#background[0]];
-    return this.#turns % ROUND === 0 ? (background ?? awaited) : (awaited ?? background);
-  }
-
   #count(): void {
     const now = this.#clock.now();
-    const rate = this.#rate ?? Number.POSITIVE_INFINITY;
-    const earned = rate === Number.POSITIVE_INFINITY ? rate : (rate * (now - this.#counted)) / 1_000;
-    this.#allowance = Math.min(this.#allowance + earned, Math.max(rate * BURST, this.#piece()));
+    const earned = now === this.#counted ? 0 : (this.#rate * (now - this.#counted)) / 1_000;
+    // A piece that was cut when there was more to share must still fit.
+    const most = Math.max(this.#rate * BURST, this.#piece(), this.#waiting[0]?.bytes ?? 0);
+    this.#allowance = this.#rate === Number.POSITIVE_INFINITY ? most : Math.min(this.#allowance + earned, most);
     this.#counted = now;
   }
 
   #tick({ bytes }: Turn): void {
-    if (this.#isTicking || this.#rate === undefined) return;
+    if (this.#isTicking) return;
     this.#isTicking = true;
     this.#clock.after(Math.max(1, ((bytes - this.#allowance) * 1_000) / this.#rate), () => {
       this.#isTicking = false;

@@ -10,7 +10,7 @@ export interface ClientCertificate {
 export interface Pacing {
   /** Resolves when one may go out; throws UpstreamError (`throttled`, without a status) when it may not soon. */
   admit(signal: AbortSignal): Promise<void>;
-  readonly bandwidth: { pace(body: Readable, isBackground?: boolean): Readable };
+  readonly bandwidth: { pace(body: Readable): Readable };
 }
 
 /** How to talk to one remote registry; built from the configuration by the one who wires the rooms. */
@@ -62,8 +62,6 @@ export interface UpstreamRequest {
   /** `end` is exclusive; without it, to the end. */
   readonly range?: { readonly start: number; readonly end?: number };
   readonly userAgent?: string;
-  /** Nobody waits for it: its bytes come after those of others. */
-  readonly background?: boolean;
   readonly signal: AbortSignal;
   /** Milliseconds; overrides the 30 s an answer's head may take. */
   readonly headTimeout?: number;

@@ -100,7 +100,7 @@ export class Upstream implements AsyncDisposable {
       const { status, headers, challenges } = answer;
       const isBulk = kind === 'blob' && method === 'GET';
       const line = isBulk ? this.#options.limit?.bandwidth : undefined;
-      return { status, headers, challenges, body: line?.pace(answer.body, request.background) ?? answer.body };
+      return { status, headers, challenges, body: line?.pace(answer.body) ?? answer.body };
     });
   }
 
