@@ -116,7 +116,7 @@ export function storedIn(fake: FakeUpstream, name: string): Repository {
   return repository;
 }
 
-function accountOf({ upstream }: Row): Account {
+export function accountOf({ upstream }: Row): Account {
   if (upstream.secret?.account === undefined) throw new Error('this registry knows no accounts');
   return upstream.secret.account;
 }

@@ -1,9 +1,9 @@
 import { mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { artifactClient, artifactTag, fakeOf, stepsOf, storedIn } from '../artifacts.ts';
+import { accountOf, artifactClient, artifactTag, fakeOf, stepsOf, storedIn } from '../artifacts.ts';
 import { makeAppImage } from '../images.ts';
 import { type Machine, workspace } from '../machine.ts';
-import type { Row } from '../steps.ts';
+import type { Row, Step } from '../steps.ts';
 import type { Upstream } from '../upstreams/upstream.ts';
 import type { Account, Client } from './client.ts';
 
@@ -89,16 +89,35 @@ function plain({ door }: Row): readonly string[] {
   return door.name === 'path' ? ['--allow-http-registry'] : [];
 }
 
+/** Lists what belongs to a signed image, and downloads the signature. */
+async function discover(format: readonly string[], row: Row): Promise<void> {
+  const repository = 'library/signed';
+  const account = accountOf(row);
+  await publish(format, row, repository, account);
+  const { manifests, tags } = storedIn(fakeOf(row), repository);
+  const digest = tags.get(artifactTag);
+  const [signature = ''] = format.length === 0 ? [...manifests.keys()].slice(-1) : [...tags.keys()].slice(-1);
+  const reference = `${row.door.prefix}${row.upstream.registry}/${repository}@${digest}`;
+  const cosign = await Cosign.open(row);
+  const tree = await cosign.run(['tree', ...plain(row), reference]);
+  if (!tree.includes(signature)) throw new Error(`${signature} is missing in ${tree}`);
+  const downloaded = await cosign.run(['download', 'signature', ...plain(row), reference]);
+  if (!downloaded.includes('ignature')) throw new Error(`no signature: ${downloaded}`);
+}
+
+function cosignStepsFor(format: readonly string[]): readonly Step[] {
+  const fetched = stepsOf({ publish: (...args) => publish(format, ...args), fetch });
+  const step: Step = { name: 'referrers', run: (row) => discover(format, row) };
+  return fetched.toSpliced(fetched.findIndex(({ name }) => name === 'push') + 1, 0, step);
+}
+
 const live = 'lists of referrers are always asked of the registry';
 const version = ['dpkg-query', '--show', 'cosign'];
 
 /** Signatures as referrers of the image, the format of cosign 3. */
 export const cosign: Client = artifactClient(version, { 'upstream off': live, 'off, restarted': live });
-export const cosignSteps = stepsOf({ publish: (...args) => publish([], ...args), fetch });
+export const cosignSteps = cosignStepsFor([]);
 
 /** Signatures under a tag made of the image's digest, the format of cosign 1 and 2. */
 export const cosignTags: Client = artifactClient(version);
-export const cosignTagsSteps = stepsOf({
-  publish: (...args) => publish(['--new-bundle-format=false'], ...args),
-  fetch,
-});
+export const cosignTagsSteps = cosignStepsFor(['--new-bundle-format=false']);
