@@ -17,6 +17,7 @@ export interface Artifact {
 }
 
 export const artifactTag = '1.0.0';
+const noDefault = 'only a default for all registries meets unknown ones';
 const nowhere = 'it is no image: there is one for all platforms';
 
 /** The steps of every client, for a client that fetches something else than images. */
@@ -57,6 +58,7 @@ export function stepsOf({ publish, fetch }: Artifact): readonly Step[] {
         await fetch(row, 'library/pushed', 'tag');
       },
     },
+    { name: 'unknown registry', cannot: () => noDefault, run: async () => {} },
     {
       name: 'killed in mid-pull',
       async run(row) {
