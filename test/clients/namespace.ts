@@ -13,20 +13,19 @@ export async function runIsolated(
   timeout: number,
   onLine: (line: string) => void,
 ): Promise<void> {
+  // the kernel ends it also when this process is killed and can do nothing about it
+  const bound = ['--pdeathsig', 'KILL', 'unshare'];
   const isolation = ['--mount', '--net', '--pid', '--ipc', '--fork', '--kill-child', '--mount-proc'];
-  const child = spawn('unshare', [...isolation, process.execPath, program, ...args], {
+  const child = spawn('setpriv', [...bound, ...isolation, process.execPath, program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout,
     killSignal: 'SIGKILL',
   });
-  const guard = () => child.kill('SIGKILL');
-  process.once('exit', guard);
   createInterface(child.stdout).on('line', onLine);
   const ended = new Promise<string>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => resolve(signal === null ? `exit ${code}` : `${signal} after ${timeout} ms`));
   });
   const [complaint, outcome] = await Promise.all([text(child.stderr), ended]);
-  process.off('exit', guard);
   if (outcome !== 'exit 0') throw new Error(`${outcome}\n${complaint.trim().slice(-1500)}`);
 }

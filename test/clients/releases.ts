@@ -28,6 +28,7 @@ const programs = [
   'ctr',
   'docker-registry',
   'debootstrap',
+  'setpriv',
   'unshare',
   'ip',
 ];
