@@ -173,10 +173,7 @@ export class Database implements Disposable {
 
   #apply({ digest, present, size, children, repositories, turn }: Entry, walk: number): void {
     const bytes = encode(digest);
-    if (present === false) {
-      this.#sql.run('DELETE FROM edges WHERE parent = (SELECT id FROM objects WHERE digest = ?)', bytes);
-      this.#sql.run('UPDATE objects SET present = 0, manifest = 0 WHERE digest = ?', bytes);
-    }
+    if (present === false) this.#sql.run('UPDATE objects SET present = 0, manifest = 0 WHERE digest = ?', bytes);
     if (turn === 0) return;
     this.#last = Math.max(Date.now(), this.#last + 1);
     const used = 'INSERT INTO objects (digest, used) VALUES (?, ?) ON CONFLICT DO UPDATE SET used = excluded.used';
@@ -196,9 +193,9 @@ export class Database implements Disposable {
     this.#sql.run(link, object, repository);
   }
 
+  /** What a manifest names never changes, so that what is known of an evicted one may stay until the next walk. */
   #name(id: number, children: readonly string[] | undefined): void {
     this.#sql.run('UPDATE objects SET manifest = ? WHERE id = ?', children === undefined ? 0 : 2, id);
-    this.#sql.run('DELETE FROM edges WHERE parent = ?', id);
     for (const child of children ?? []) {
       const bytes = encode(child);
       this.#sql.run('INSERT INTO objects (digest) VALUES (?) ON CONFLICT DO NOTHING', bytes);

@@ -4,10 +4,10 @@ import { Database } from './database.ts';
 import type { Entry } from './journal.ts';
 import type { Answers, Ask, Question, Report, Setting } from './questions.ts';
 import { rebuild } from './rebuild.ts';
-import { isDamaged, isInUse, Sqlite } from './sqlite.ts';
+import { isDamaged, isFailed, isInUse, Sqlite } from './sqlite.ts';
 
-/** How much of its time a walk rests, for the sake of what clients wait for: as long as it worked, divided by this. */
-const REST = 3;
+/** How long a walk rests for each millisecond that it worked: until it knows what is here, and afterwards. */
+const REST = { building: 1 / 3, refreshing: 3 };
 /** Milliseconds until what another process was in the way of is tried again. */
 const AGAIN = 1000;
 const TRIES = 5;
@@ -78,7 +78,7 @@ export class Indexer {
     try {
       return action(this.#database);
     } catch (error) {
-      if (isInUse(error)) throw error;
+      if (!isFailed(error)) throw error;
       this.#giveUp(error);
       return action(this.#database);
     }
@@ -137,16 +137,18 @@ export class Indexer {
   async #walk(): Promise<void> {
     const { signal } = this.#abort;
     const database = this.#database;
+    const rest = database.isWhole ? REST.refreshing : REST.building;
     if (!database.isWhole) this.#report({ state: 'building' });
     const pause = async (worked: number): Promise<void> => {
       if (database !== this.#database) throw new Error('the index was made anew');
-      await sleep(worked / REST, undefined, { signal });
+      await sleep(worked * rest, undefined, { signal });
     };
     try {
       await rebuild(new FileBackend(this.#setting.cache), database, pause);
       this.#report({ state: 'ready' });
     } catch (error) {
       if (signal.aborted) return;
+      if (database === this.#database && isFailed(error)) this.#giveUp(error);
       if (database !== this.#database) return this.#walk();
       this.#report({ trouble: 'the index could not be filled from the files', error });
     }

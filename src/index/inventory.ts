@@ -13,7 +13,7 @@ export interface Inventory {
   readonly ids: Float64Array<ArrayBuffer>;
   /** Bytes. */
   readonly sizes: Float64Array<ArrayBuffer>;
-  /** When each was last used, itself or through what names it. */
+  /** When each was last used: itself, or by a use of something that it alone names. */
   readonly used: Float64Array<ArrayBuffer>;
   /** 1 for manifests. */
   readonly manifests: Uint8Array<ArrayBuffer>;
@@ -34,9 +34,9 @@ export interface Inventory {
 export type Edge = readonly [parent: number, child: number];
 
 /**
- * Puts together what is here. A use of a manifest counts for everything it names, and a use of what one manifest
- * alone names counts for that manifest: its layers are still coming when others have been asked for since. `objects`
- * by rising id; edges from or to what is not among them do not count.
+ * Puts together what is here. A use of what one manifest alone names counts for that manifest: its layers are still
+ * coming when others have been asked for since. `objects` by rising id; edges from or to what is not among them do not
+ * count.
  */
 export function takeInventory(
   objects: Iterable<InventoryObject>,
@@ -56,7 +56,6 @@ export function takeInventory(
   const manifests = Uint8Array.from(columns.manifests);
   const graph = toGraph(ids, edges);
   raise(used, graph);
-  lower(used, graph, manifests);
   const heads = Uint32Array.from(ids.keys()).filter((one) => manifests[one] === 1 || graph.named[one] === 0);
   return {
     ids,
@@ -117,23 +116,6 @@ function raise(used: Float64Array, graph: Graph): void {
   for (const [child, parent] of only.entries()) {
     const use = at(used, child);
     for (let up = parent; up >= 0 && at(used, up) < use; up = only[up] ?? -1) used[up] = use;
-  }
-}
-
-/** Counts uses of manifests for what they name: the latest use comes first and finds what it counts for unseen. */
-function lower(used: Float64Array, graph: Graph, manifests: Uint8Array): void {
-  const seen = new Uint8Array(used.length);
-  const latestFirst = Uint32Array.from(used.keys()).filter((one) => manifests[one] === 1);
-  latestFirst.sort((one, other) => at(used, other) - at(used, one));
-  for (const source of latestFirst) {
-    const use = at(used, source);
-    const reached = [source];
-    for (let one = reached.pop(); one !== undefined; one = reached.pop()) {
-      if (seen[one] === 1) continue;
-      seen[one] = 1;
-      used[one] = Math.max(at(used, one), use);
-      for (const child of childrenOf(graph, one)) reached.push(child);
-    }
   }
 }
 

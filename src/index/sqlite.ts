@@ -103,6 +103,11 @@ export function isDamaged(error: unknown): boolean {
   return error instanceof Damaged || DAMAGED.includes(primaryCode(error) ?? 0);
 }
 
+/** Whether a database cannot be used any more; other errors are not the database's. */
+export function isFailed(error: unknown): boolean {
+  return isDamaged(error) || (primaryCode(error) !== undefined && !isInUse(error));
+}
+
 /** Whether another process had the database for too long. */
 export function isInUse(error: unknown): boolean {
   return IN_USE.includes(primaryCode(error) ?? 0);

@@ -1,5 +1,6 @@
 import { publish } from '../events.ts';
 import type { ContentIndex } from '../index/content-index.ts';
+import { at } from '../index/inventory.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Backend } from '../store/backend.ts';
 import type { Content } from '../store/content.ts';
@@ -33,6 +34,7 @@ export interface EvictionPolicy {
 const COUNT_AGAIN = 600_000;
 /** How many blobs are removed at the same time. */
 const WIDTH = 8;
+const STEP = 1000;
 /** Plans that are made before it is given up; each but the first only because files took less than was thought. */
 const ROUNDS = 4;
 /** What the promise leaves for records, at most: bytes, and as a share of the limit. */
@@ -64,9 +66,13 @@ export class Eviction {
 
   /** Evicts until the low mark is reached and `wanted` bytes fit, or nothing is left that may go. */
   run(wanted: number): Promise<void> {
-    this.#running ??= this.#run(wanted).finally(() => {
-      this.#running = undefined;
-    });
+    this.#running ??= this.#run(wanted)
+      .catch((error: unknown) => {
+        if (!this.#abort.signal.aborted) throw error;
+      })
+      .finally(() => {
+        this.#running = undefined;
+      });
     return this.#running;
   }
 
@@ -118,10 +124,13 @@ export class Eviction {
 
   /** Removes what is planned; answers that read it go on. */
   async #apply(plan: Plan, stock: Stock): Promise<Plan> {
-    const ids = plan.evicted.map((position) => stock.inventory.ids[position]).filter((id) => id !== undefined);
-    const digests = await stock.digests(ids);
-    for (let from = 0; from < digests.length && !this.#abort.signal.aborted; from += WIDTH) {
-      await Promise.all(digests.slice(from, from + WIDTH).map((digest) => this.#remove(digest)));
+    for (let from = 0; from < plan.evicted.length; from += STEP) {
+      const positions = plan.evicted.slice(from, from + STEP);
+      const digests = (await stock.digests(positions.map((position) => at(stock.inventory.ids, position)))).values();
+      const remove = async (): Promise<void> => {
+        for (const digest of digests) if (!this.#abort.signal.aborted) await this.#remove(digest);
+      };
+      await Promise.all(Array.from({ length: WIDTH }, remove));
     }
     return plan;
   }

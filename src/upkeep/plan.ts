@@ -14,7 +14,8 @@ export interface Plan {
 
 /**
  * What has to go for `bytes` to become free, and no more: whole images and what belongs to none, by least recent use.
- * What an image that stays needs stays, and so does what is kept with everything it names. What was used in the last
+ * What a manifest that stays names stays too, so a use of a manifest counts for all of that, however old it is; and so
+ * does what is kept, with everything it names. What was used in the last
  * few seconds goes only when `urgent`. Times are compared with each other and never with a clock.
  */
 export function planEviction(inventory: Inventory, bytes: number, urgent = false): Plan {

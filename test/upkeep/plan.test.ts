@@ -64,17 +64,19 @@ test('a use of an index counts for its platforms and their layers, however old t
   t.deepEqual(evicted(scene, 3), Object.keys(scene).sort());
 });
 
-test('a platform that is still used by its digest outlives its index', (t) => {
+test('a platform that is still used by its digest outlives its indexes', (t) => {
   const scene: Scene = {
-    index: { used: 1, names: ['amd64', 'arm64'] },
-    amd64: { used: 1, names: ['layer'] },
+    latest: { used: 1, names: ['amd64', 'arm64'] },
+    stable: { used: 2, names: ['amd64'] },
+    amd64: { used: 40, names: ['layer'] },
     arm64: { used: 1, names: ['layer'] },
-    other: { used: 2, names: ['amd64'] },
-    fresh: { used: 40, names: ['amd64'] },
     layer: { used: 1 },
+    image: { used: 30, names: [] },
   };
-  t.deepEqual(evicted(scene, 1), ['arm64', 'index']);
-  t.deepEqual(evicted(scene, 3), ['arm64', 'index', 'other']);
+  t.deepEqual(evicted(scene, 1), ['arm64', 'latest']);
+  t.deepEqual(evicted(scene, 3), ['arm64', 'latest', 'stable']);
+  t.deepEqual(evicted(scene, 4), ['arm64', 'image', 'latest', 'stable']);
+  t.deepEqual(evicted(scene, 5), Object.keys(scene).sort());
 });
 
 test('an image whose layers are still coming counts as used, although its manifest was asked for long ago', (t) => {
