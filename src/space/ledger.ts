@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Claim, Claims } from '../store/claim.ts';
-import { inDirectory } from '../store/disk.ts';
+import { inDirectory, persist } from '../store/disk.ts';
 import { asObject, isCount, parseObject, toJson } from '../store/json.ts';
 import { OpenFile } from '../store/open-file.ts';
 import { toBlocks } from '../store/space.ts';
@@ -46,10 +46,14 @@ export class Ledger {
   /** Changes the figures, alone among all processes. `durable`: the change survives a power cut. */
   async update(change: (figures: Figures) => Figures, durable: boolean): Promise<void> {
     await using _ = await this.#claim();
-    const { figures, file } = await this.#attach();
-    const bytes = toJson(change(figures));
-    await file.write(Buffer.concat([bytes, Buffer.alloc(toBlocks(bytes.length) - bytes.length, ' ')]), 0);
-    if (durable) await file.sync();
+    await persist(async () => {
+      const figures = await this.#attach();
+      // Open no longer than needed, so that the file system can be made read-only.
+      await using file = await OpenFile.open(this.#path, constants.O_WRONLY);
+      const bytes = toJson(change(figures));
+      await file.write(Buffer.concat([bytes, Buffer.alloc(toBlocks(bytes.length) - bytes.length, ' ')]), 0);
+      if (durable) await file.sync();
+    });
   }
 
   async close(): Promise<void> {
@@ -65,17 +69,15 @@ export class Ledger {
     throw new Error('another process does not let go of the account of space');
   }
 
-  async #attach(): Promise<{ readonly figures: Figures; readonly file: OpenFile }> {
+  async #attach(): Promise<Figures> {
     const before = await this.#content();
-    if (this.#file !== undefined && (await this.#file.isAt(this.#path))) {
-      return { figures: before ?? (await this.#first()), file: this.#file };
-    }
+    if (await this.#file?.isAt(this.#path)) return before ?? (await this.#first());
     const first = before === undefined ? await this.#first() : { ...before, trusted: false };
-    const flags = constants.O_RDWR | constants.O_CREAT;
+    const flags = constants.O_RDONLY | constants.O_CREAT;
     const file = await inDirectory(dirname(this.#path), () => OpenFile.open(this.#path, flags));
     await this.#file?.close();
     this.#file = file;
-    return { figures: (await this.#content()) ?? first, file };
+    return (await this.#content()) ?? first;
   }
 
   async #content(): Promise<Figures | undefined> {
