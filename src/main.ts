@@ -43,12 +43,6 @@ export async function startLayover(
 ): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
   const root = await openRoot(rootOptions(config));
-  const telemetry = startTelemetry({
-    level: silent ? 'silent' : config.log.level,
-    access: { ...config.log.access, aliases: aliasesOf(config) },
-    upstreams: Object.keys(config.upstreams),
-    keyOf: (upstream) => upstreams.keyOf(upstream),
-  });
   const listening: number[] = [];
   const network = createNetwork({
     servers: config.dns.servers,
@@ -57,6 +51,12 @@ export async function startLayover(
     isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
   });
   const upstreams = new Upstreams(config, await readFiles(config), network);
+  const telemetry = startTelemetry({
+    level: silent ? 'silent' : config.log.level,
+    access: { ...config.log.access, aliases: aliasesOf(config) },
+    upstreams: Object.keys(config.upstreams),
+    keyOf: (upstream) => upstreams.keyOf(upstream),
+  });
   let current = config;
   const disk = watchDisk();
   const rooms = furnish(() => current, layout, upstreams, now);
