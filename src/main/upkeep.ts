@@ -48,6 +48,7 @@ export function openUpkeep(
       backend,
       index,
       parked,
+      claims,
       space,
       recount: (signal) => recount(0, signal),
       forget: (digest) => cache.evicted(digest),

@@ -3,6 +3,7 @@ import type { ContentIndex } from '../index/content-index.ts';
 import { at } from '../index/inventory.ts';
 import type { Digest } from '../oci/digest.ts';
 import type { Backend } from '../store/backend.ts';
+import type { Claims } from '../store/claim.ts';
 import type { Content } from '../store/content.ts';
 import type { Space } from '../store/space.ts';
 import { inWords } from './figures.ts';
@@ -16,6 +17,7 @@ export interface Evictable {
   readonly backend: Backend;
   readonly index: ContentIndex;
   readonly parked: Parked;
+  readonly claims: Claims;
   readonly space: Pick<Space, 'state'>;
   /** Counts anew what the cache takes. */
   readonly recount: (signal: AbortSignal) => Promise<void>;
@@ -32,6 +34,7 @@ export interface EvictionPolicy {
 
 /** Milliseconds between two counts for want of anything to evict. */
 const COUNT_AGAIN = 600_000;
+const CLAIM = 'upkeep/eviction';
 /** How many blobs are removed at the same time. */
 const WIDTH = 8;
 const STEP = 1000;
@@ -66,7 +69,7 @@ export class Eviction {
 
   /** Evicts until the low mark is reached and `wanted` bytes fit, or nothing is left that may go. */
   run(wanted: number): Promise<void> {
-    this.#running ??= this.#run(wanted)
+    this.#running ??= this.#alone(wanted)
       .catch((error: unknown) => {
         if (!this.#abort.signal.aborted) throw error;
       })
@@ -80,6 +83,18 @@ export class Eviction {
   async close(): Promise<void> {
     this.#abort.abort();
     await this.#running;
+  }
+
+  /** While another process evicts from the same cache, there is nothing to do; a disk may be too full for a claim. */
+  async #alone(wanted: number): Promise<void> {
+    const { claims } = this.#on;
+    const claim = await claims.acquire(CLAIM).catch(() => 'none' as const);
+    if (claim === undefined) return;
+    try {
+      await this.#run(wanted);
+    } finally {
+      if (claim !== 'none') await claim.release().catch(() => undefined);
+    }
   }
 
   async #run(wanted: number): Promise<void> {

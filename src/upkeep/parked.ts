@@ -38,8 +38,9 @@ export class Parked {
     this.#unsubscribe();
   }
 
+  /** On a disk so full that it takes no claim, partial downloads stay, and images have to go. */
   async #remove({ digest }: ParkedFile): Promise<void> {
-    await using claim = await this.#claims.acquire(fillClaim(digest));
+    await using claim = await this.#claims.acquire(fillClaim(digest)).catch(() => undefined);
     if (claim !== undefined) await this.#spool.drop(digest);
   }
 

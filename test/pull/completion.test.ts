@@ -58,6 +58,11 @@ test.serial('layers that a client had already are fetched behind its back, for t
   for (const digest of blobsOf(IMAGE)) t.is(on.upstream.count({ method: 'GET', role: 'cdn', reference: digest }), 1);
   const others = blobsOf(IMAGE, 'linux/arm64').filter((digest) => !blobsOf(IMAGE).includes(digest));
   for (const digest of others) t.deepEqual(await onDisk(on.gateway, digest), [], 'of another platform');
+  t.is(
+    on.upstream.count({ kind: 'blob', role: 'registry' }),
+    blobsOf(IMAGE).length,
+    'manifests are not taken for blobs',
+  );
   await on.upstream.down();
   await pullManifests(t, on);
   for (const digest of blobsOf(IMAGE)) t.is((await get(on, `blobs/${digest}`)).digest, digest);

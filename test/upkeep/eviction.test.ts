@@ -1,4 +1,5 @@
 import { utimesSync } from 'node:fs';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { type Digest, digestOf } from '../../src/oci/digest.ts';
@@ -89,18 +90,9 @@ test.serial(
     const on = await Stage.set(t, { limit: 6 * LAYER, low: 0.65 });
     const a = await on.image('docker.io/library/a', 'latest', ['a1', 'a2', 'a3']);
     on.tell(a);
-    const park = async (seed: string, age: number): Promise<void> => {
-      const digest = digestOf(Buffer.from(seed));
-      const file = await on.spool.open(digest);
-      await file.write(Buffer.alloc(LAYER, seed), 0);
-      await file.checkpoint();
-      await file.close();
-      const path = join(on.files.directory, '..', 'spool', `${digest.replace(':', '-')}.part`);
-      utimesSync(path, Date.now() / 1000 - age, Date.now() / 1000 - age);
-    };
-    await park('older', 7200);
-    await park('old', 3600);
-    await park('writing', 0);
+    await on.park('older', 7200);
+    await on.park('old', 3600);
+    await on.park('writing', 0);
     const parked = async () => (await on.spool.list()).map(({ digest }) => digest).sort();
     await on.eviction.run(0);
     const [older, old, writing] = ['older', 'old', 'writing'].map((seed) => digestOf(Buffer.from(seed)));
@@ -150,3 +142,28 @@ test.serial(
     t.is(on.recounts, 1, 'not again and again');
   },
 );
+
+test.serial('on a disk that takes not even a claim, images go', async (t) => {
+  const on = await Stage.set(t, { limit: 4 * LAYER, low: 0.6 });
+  await writeFile(join(on.files.directory, '..', 'claims'), 'a file where the directory of claims should be');
+  await on.park('parked', 3600);
+  const a = await on.image('docker.io/library/a', 'latest', ['a1']);
+  const b = await on.image('docker.io/library/b', 'latest', ['b1']);
+  on.tell(a, b);
+  await on.eviction.run(LAYER);
+  t.deepEqual([await on.has(a, b), (await on.spool.list()).length], [[false, true], 1]);
+});
+
+test.serial('while another process evicts, nothing is evicted', async (t) => {
+  const on = await Stage.set(t, { limit: 2 * LAYER });
+  const a = await on.image('docker.io/library/a', 'latest', ['a1', 'a2']);
+  on.tell(a);
+  {
+    await using other = await on.claims.acquire('upkeep/eviction');
+    t.truthy(other);
+    await on.eviction.run(LAYER);
+    t.deepEqual(await on.has(a), [true]);
+  }
+  await on.eviction.run(LAYER);
+  t.deepEqual(await on.has(a), [false]);
+});

@@ -1,9 +1,10 @@
 import { lstatSync, readdirSync } from 'node:fs';
+import { utimes } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
 import { type ContentEvent, type Events, publish, subscribe } from '../../src/events.ts';
 import { ContentIndex } from '../../src/index/content-index.ts';
-import type { Digest } from '../../src/oci/digest.ts';
+import { type Digest, digestOf } from '../../src/oci/digest.ts';
 import { FileClaims } from '../../src/store/file-claims.ts';
 import type { SpaceState } from '../../src/store/space.ts';
 import { Spool } from '../../src/store/spool.ts';
@@ -30,6 +31,7 @@ export class Stage {
   readonly spool: Spool;
   readonly index: ContentIndex;
   readonly eviction: Eviction;
+  readonly claims: FileClaims;
   readonly options: StageOptions;
   readonly forgotten: Digest[] = [];
   readonly notices: string[] = [];
@@ -43,7 +45,9 @@ export class Stage {
     this.files = files;
     this.spool = new Spool(join(root, 'spool'));
     this.index = new ContentIndex(join(root, 'index'), files.directory);
-    const parked = new Parked(this.spool, new FileClaims(join(root, 'claims')));
+    this.claims = new FileClaims(join(root, 'claims'));
+    const { claims } = this;
+    const parked = new Parked(this.spool, claims);
     const { content, backend } = files;
     const space = { state: () => this.state() };
     const recount = async (): Promise<void> => {
@@ -53,10 +57,13 @@ export class Stage {
     const forget = (digest: Digest): void => {
       this.forgotten.push(digest);
     };
-    this.eviction = new Eviction({ content, backend, index: this.index, parked, space, recount, forget }, () => ({
-      low: options.low ?? 0.5,
-      keep: options.keep ?? [],
-    }));
+    this.eviction = new Eviction(
+      { content, backend, index: this.index, parked, claims, space, recount, forget },
+      () => ({
+        low: options.low ?? 0.5,
+        keep: options.keep ?? [],
+      }),
+    );
     t.teardown(subscribe('notice', ({ message }) => this.notices.push(message)));
     t.teardown(subscribe('eviction', (event) => this.evictions.push(event)));
     t.teardown(() => parked.close());
@@ -90,6 +97,17 @@ export class Stage {
     const digests: Digest[] = [];
     for (const seed of layers) digests.push(await this.layer(repository, seed));
     return await this.files.manifest(repository, digests, tag);
+  }
+
+  /** A partial download of {@link LAYER} bytes that was last written to so many seconds ago. */
+  async park(seed: string, age: number): Promise<void> {
+    const digest = digestOf(Buffer.from(seed));
+    const file = await this.spool.open(digest);
+    await file.write(Buffer.alloc(LAYER, seed), 0);
+    await file.checkpoint();
+    await file.close();
+    const path = join(this.files.directory, '..', 'spool', `${digest.replace(':', '-')}.part`);
+    await utimes(path, Date.now() / 1000 - age, Date.now() / 1000 - age);
   }
 
   /** Lets the index hear of what was stored, and of these uses, in this order. */
