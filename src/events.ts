@@ -62,8 +62,8 @@ export interface BreakerEvent {
 /** What an upstream said about how often it may still be asked. */
 export interface BudgetEvent {
   readonly upstream: string;
-  /** Whose budget it is: that of our address, of the configured account, or of a client's own credential. */
-  readonly identity: 'anonymous' | 'configured' | 'forward';
+  /** Whose it is: `anonymous` (our address), `configured` (our account; `configured-2` is the second of several), `forward` (a client's). */
+  readonly identity: string;
   readonly remaining: number;
   /** Milliseconds since 1970. */
   readonly reset?: number;

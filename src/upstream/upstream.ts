@@ -154,16 +154,19 @@ export class Upstream implements AsyncDisposable {
   #ask(journey: Omit<Journey, 'base'>): Promise<{ readonly answer: Answer; readonly base: URL }> {
     return this.#failover.run(async (base) => {
       const answer = await this.#redirects.follow({ ...journey, base });
-      this.#tellBudget(journey.identity.kind, answer, base);
+      this.#tellBudget(journey.identity, answer, base);
       await throwIfFailed(answer);
       return { answer, base };
     }, journey.signal);
   }
 
-  #tellBudget(kind: Journey['identity']['kind'], answer: Answer, base: URL): void {
+  #tellBudget(asker: Journey['identity'], answer: Answer, base: URL): void {
     if (answer.url.origin !== base.origin) return;
     const budget = parseBudget(answer.headers, Date.now());
-    const identity = kind === 'bare' ? 'anonymous' : kind;
+    const accounts = Object.keys(this.#options.accounts ?? {});
+    const account = asker.kind === 'configured' ? accounts.indexOf(asker.account) : 0;
+    const kind = asker.kind === 'bare' ? 'anonymous' : asker.kind;
+    const identity = account > 0 ? `${kind}-${account + 1}` : kind;
     if (budget !== undefined) publish('budget', { upstream: this.name, identity, ...budget });
   }
 

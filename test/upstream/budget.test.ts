@@ -27,9 +27,10 @@ test('the limit is told with whose it is, for every answer of the registry itsel
     left -= 1;
     response.writeHead(left < 0 ? 429 : 200, { 'ratelimit-remaining': `${Math.max(left, 0)};w=21600` }).end('x');
   });
+  const account = { username: 'u', password: 'p' };
   const told: object[] = [];
   t.teardown(subscribe('budget', (event) => event.upstream === 'limited.example' && told.push(event)));
-  const upstream = upstreamOf(t, { name: 'limited.example', urls: [site.url] });
+  const upstream = upstreamOf(t, { name: 'limited.example', urls: [site.url], accounts: { a: account, b: account } });
   await textOf((await upstream.request(pull())).body);
   const forward = { kind: 'forward', authorization: 'Bearer t', principal: 'p' } as const;
   await textOf((await upstream.request(pull({ identity: forward }))).body);
@@ -37,9 +38,13 @@ test('the limit is told with whose it is, for every answer of the registry itsel
   await textOf(
     (await upstream.request(pull({ kind: 'blob', path: '/v2/library/nginx/blobs/a', identity: forward }))).body,
   );
+  for (const name of ['a', 'b'])
+    await t.throwsAsync(upstream.request(pull({ identity: { kind: 'configured', account: name } })));
   t.deepEqual(told, [
     { upstream: 'limited.example', identity: 'anonymous', remaining: 1 },
     { upstream: 'limited.example', identity: 'forward', remaining: 0 },
     { upstream: 'limited.example', identity: 'anonymous', remaining: 0 },
+    { upstream: 'limited.example', identity: 'configured', remaining: 0 },
+    { upstream: 'limited.example', identity: 'configured-2', remaining: 0 },
   ]);
 });
