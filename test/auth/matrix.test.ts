@@ -92,14 +92,20 @@ async function judge({ registry }: Stage, round: Round, cell: Cell): Promise<str
   return isRight ? undefined : `${nameOf(cell, round)}: ${JSON.stringify(told)} instead of ${JSON.stringify(expected)}`;
 }
 
-for (const profile of ['hub', 'ghcr', 'basic'] satisfies ProfileName[]) {
+for (const [profile, accounts] of [
+  ['hub', false],
+  ['ghcr', false],
+  ['ghcr', true],
+  ['basic', false],
+] satisfies [ProfileName, boolean][]) {
   // A plain registry tells its users what is forbidden and what is absent; an absent one is no measure there.
   const isHidden = profile !== 'basic';
   // Registries that are down are all alike.
   const isWhole = profile === 'hub' || profile === 'basic';
-  test(`whoever may not read a private repository of ${profile} gets no byte and no hint of it`, async (t) => {
+  const where = `${profile}${accounts ? ', whose accounts here may read it,' : ''}`;
+  test(`whoever may not read a private repository of ${where} gets no byte and no hint of it`, async (t) => {
     t.timeout(180_000);
-    await using stage = await Stage.start(profile);
+    await using stage = await Stage.start(profile, {}, accounts);
     const { registry, upstream, clock } = stage;
     await stage.fill(t);
     await stage.outlive();

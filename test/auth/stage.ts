@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { ExecutionContext } from 'ava';
-import { TestGateway } from '../support/gateway.ts';
+import { NAMESPACE, TestGateway } from '../support/gateway.ts';
 import type { ProfileName } from '../support/upstream/profile.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
 import { ADA, BOB, basic, Clock, EVE, type Piece, piecesOf, Registry, smallImage, USERS } from './scene.ts';
@@ -30,9 +33,11 @@ export class Stage implements AsyncDisposable {
   readonly clock: Clock;
   readonly #elsewhere: FakeUpstream;
   readonly #issuesTokens: boolean;
+  readonly #dir: string;
   #expired: string | undefined;
 
-  private constructor(registry: Registry, upstream: FakeUpstream, elsewhere: FakeUpstream, clock: Clock) {
+  private constructor(registry: Registry, upstream: FakeUpstream, elsewhere: FakeUpstream, clock: Clock, dir: string) {
+    this.#dir = dir;
     this.registry = registry;
     this.upstream = upstream;
     this.clock = clock;
@@ -40,7 +45,12 @@ export class Stage implements AsyncDisposable {
     this.#issuesTokens = registry.profile !== 'basic';
   }
 
-  static async start(profile: ProfileName, config: Readonly<Record<string, unknown>> = {}): Promise<Stage> {
+  /** With `accounts`, the gateway has those of ada and bob, which serve nobody. */
+  static async start(
+    profile: ProfileName,
+    config: Readonly<Record<string, unknown>> = {},
+    accounts = false,
+  ): Promise<Stage> {
     const upstream = await startUpstream({ profile, users: USERS, tls: false });
     const elsewhere = await startUpstream({ profile: 'quay', users: USERS, tls: false });
     upstream.add(NAMES.private, IMAGES.private, { access: ['ada'] });
@@ -48,8 +58,10 @@ export class Stage implements AsyncDisposable {
     upstream.add(NAMES.vault, IMAGES.vault, { access: ['bob'] });
     upstream.add(NAMES.public, IMAGES.public);
     const clock = new Clock();
-    const gateway = await TestGateway.start({ upstreams: [upstream, elsewhere], config, now: clock.now });
-    return new Stage(new Registry(profile, gateway), upstream, elsewhere, clock);
+    const dir = await mkdtemp(join(tmpdir(), 'layover-stage-'));
+    const settings = accounts ? { [NAMESPACE[profile]]: { credentials: await accountsIn(dir) } } : {};
+    const gateway = await TestGateway.start({ upstreams: [upstream, elsewhere], config, settings, now: clock.now });
+    return new Stage(new Registry(profile, gateway), upstream, elsewhere, clock, dir);
   }
 
   /** Everybody pulls what they may. */
@@ -103,6 +115,7 @@ export class Stage implements AsyncDisposable {
     await this.registry.gateway[Symbol.asyncDispose]();
     await this.upstream.close();
     await this.#elsewhere.close();
+    await rm(this.#dir, { recursive: true });
   }
 
   /** The same people, whom the gateway gave tokens of its own while the token server was failing. */
@@ -133,4 +146,11 @@ export class Stage implements AsyncDisposable {
       if (bytes !== undefined) t.deepEqual([answer.status, answer.body], [200, bytes], `${repository} ${rest}`);
     }
   }
+}
+
+/** Ada's account for what is hers, bob's for everything else. */
+async function accountsIn(dir: string): Promise<object[]> {
+  for (const name of ['ada', 'bob'] as const) await writeFile(join(dir, name), USERS[name]);
+  const ada = { username: 'ada', passwordFile: join(dir, 'ada'), repositories: [NAMES.private, NAMES.unpulled] };
+  return [ada, { username: 'bob', passwordFile: join(dir, 'bob') }];
 }
