@@ -29,7 +29,7 @@ export class Bandwidth {
   #rate = Number.POSITIVE_INFINITY;
   #allowance = 0;
   #counted: number;
-  #isTicking = false;
+  #isWaiting = false;
 
   constructor(clock: Clock = MONOTONIC) {
     this.#clock = clock;
@@ -38,7 +38,6 @@ export class Bandwidth {
 
   /** Bytes per second; without a rate nothing waits. */
   set rate(rate: number | undefined) {
-    this.#count();
     this.#rate = rate ?? Number.POSITIVE_INFINITY;
     this.#serve();
   }
@@ -49,26 +48,18 @@ export class Bandwidth {
     const pass = async (paced: Transform, chunk: Buffer): Promise<void> => {
       for (let at = 0; at < chunk.length && !paced.destroyed; ) {
         const piece = chunk.subarray(at, at + this.#piece());
-        await this.take(piece.length);
+        await new Promise<void>((taken) => {
+          this.#waiting.push({ bytes: piece.length, taken });
+          this.#serve();
+        });
         paced.push(piece);
         at += piece.length;
       }
     };
-    const paced = new Transform({
-      transform(chunk: Buffer, _, done) {
-        pass(this, chunk).then(() => done(), done);
-      },
-    });
+    const transform: Transform['_transform'] = (chunk, _, done) => void pass(paced, chunk).then(() => done(), done);
+    const paced = new Transform({ transform });
     // What breaks on one side is seen on the other.
     return pipeline(body, paced, () => undefined);
-  }
-
-  /** Resolves when so many bytes may go. */
-  take(bytes: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiting.push({ bytes, taken: resolve });
-    this.#serve();
-    return promise;
   }
 
   #piece(): number {
@@ -76,10 +67,15 @@ export class Bandwidth {
   }
 
   #serve(): void {
-    this.#count();
+    const now = this.#clock.now();
+    const earned = now === this.#counted ? 0 : (this.#rate * (now - this.#counted)) / 1_000;
+    // A piece that was cut when there was more to share must still fit.
+    const most = Math.max(this.#rate * BURST, this.#piece(), this.#waiting[0]?.bytes ?? 0);
+    this.#allowance = this.#rate === Number.POSITIVE_INFINITY ? most : Math.min(this.#allowance + earned, most);
+    this.#counted = now;
     for (let [turn] = this.#waiting; turn !== undefined; [turn] = this.#waiting) {
       if (turn.bytes > this.#allowance) {
-        this.#tick(turn);
+        this.#wait(turn.bytes - this.#allowance);
         return;
       }
       this.#allowance -= turn.bytes;
@@ -88,20 +84,11 @@ export class Bandwidth {
     }
   }
 
-  #count(): void {
-    const now = this.#clock.now();
-    const earned = now === this.#counted ? 0 : (this.#rate * (now - this.#counted)) / 1_000;
-    // A piece that was cut when there was more to share must still fit.
-    const most = Math.max(this.#rate * BURST, this.#piece(), this.#waiting[0]?.bytes ?? 0);
-    this.#allowance = this.#rate === Number.POSITIVE_INFINITY ? most : Math.min(this.#allowance + earned, most);
-    this.#counted = now;
-  }
-
-  #tick({ bytes }: Turn): void {
-    if (this.#isTicking) return;
-    this.#isTicking = true;
-    this.#clock.after(Math.max(1, ((bytes - this.#allowance) * 1_000) / this.#rate), () => {
-      this.#isTicking = false;
+  #wait(missing: number): void {
+    if (this.#isWaiting) return;
+    this.#isWaiting = true;
+    this.#clock.after(Math.max(1, (missing * 1_000) / this.#rate), () => {
+      this.#isWaiting = false;
       this.#serve();
     });
   }
