@@ -26,6 +26,8 @@ test('a Go client accepts what the root covers and refuses everything else', asy
     [`dial 127.0.0.1:${port} 192.0.2.1`, /^ok$/],
     [`dial 127.0.0.1:${port} evil.example`, /unrecognized name/],
     [`verify ${await leaf('deep.registry.example')} deep.registry.example`, /^ok$/],
+    [`verify ${await leaf('*.registry.example')} any.registry.example`, /^ok$/],
+    [`verify ${await leaf('*.evil.example')} any.evil.example`, outside],
     [`verify ${await leaf('localhost', '192.0.2.1')} [192.0.2.1]`, /^ok$/],
     [`verify ${await leaf('evil.example')} evil.example`, outside],
     [`verify ${await leaf('xregistry.example')} xregistry.example`, outside],

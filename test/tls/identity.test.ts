@@ -190,6 +190,34 @@ test('a brought certificate is shown for the names it covers, and ours for the o
   t.is(unnamed.getPeerX509Certificate()?.subjectAltName, 'DNS:localhost', 'without a name it is ours');
 });
 
+test('hosts under a wildcard share one certificate, ours or a brought one, and others can be presented at any time', async (t) => {
+  const root = await temporaryRoot(t);
+  const authority = createAuthority();
+  const brought = await bring(await temporaryDirectory(t), authority.issue(['*.company.example'], 90));
+  const presented = new Set(['*.registry.example', '*.company.example']);
+  const identity = await open(t, { dir: root.dir, presented, brought });
+  t.deepEqual(identity.warnings, []);
+  const one = identity.secureContext('one.registry.example');
+  t.truthy(one);
+  t.is(identity.secureContext('OTHER.registry.example.'), one);
+  t.not(identity.secureContext('one.company.example'), undefined);
+  t.is(identity.secureContext('one.company.example'), identity.secureContext('two.company.example'));
+  for (const none of [
+    'registry.example',
+    'a.b.registry.example',
+    '*.registry.example',
+    'a_b.registry.example',
+    '.registry.example',
+  ])
+    t.is(identity.secureContext(none), undefined, none);
+  identity.present(new Set(['late.registry.example', 'late.example']));
+  t.is(identity.secureContext('one.registry.example'), undefined);
+  t.is(identity.secureContext('one.company.example'), undefined);
+  t.truthy(identity.secureContext('late.registry.example'));
+  t.is(identity.secureContext('late.example'), undefined);
+  t.regex(identity.warnings.join(), /^no certificate covers late\.example/);
+});
+
 test('a brought certificate for one of our addresses is what a client that names no server gets', async (t) => {
   const root = await temporaryRoot(t);
   const authority = createAuthority();
