@@ -29,7 +29,7 @@ export class ChildGateway implements AsyncDisposable {
     const dir = await mkdtemp(join(tmpdir(), 'layover-child-'));
     const roles = upstream.roles.map((role) => upstream.authority(role));
     const config = {
-      listen: { https: '127.0.0.1:0', http: '127.0.0.1:0' },
+      listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
       certs: { dir: join(dir, 'certs') },
       storage: { root: join(dir, 'data'), reserve: 0 },
       log: { level: 'error', access: { file: join(dir, 'access.log') } },

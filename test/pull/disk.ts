@@ -65,8 +65,19 @@ export class DiskGateway implements AsyncDisposable {
 
   /** Mounts the data directory anew with other options. */
   async remount(options: string): Promise<void> {
-    const inside = ['-t', String(this.#child?.pid), '-m', 'mount', '-o', `remount,${options}`, join(this.#dir, 'data')];
-    await execute('nsenter', inside);
+    await this.#inside('mount', '-o', `remount,${options}`, join(this.#dir, 'data'));
+  }
+
+  /** Makes the data directory read-only for whatever is opened from now on, until the returned function is called. */
+  async lock(): Promise<() => Promise<void>> {
+    const data = join(this.#dir, 'data');
+    await this.#inside('mount', '--bind', data, data);
+    await this.#inside('mount', '-o', 'remount,ro,bind', data);
+    return () => this.#inside('umount', '-l', data);
+  }
+
+  async #inside(...command: readonly string[]): Promise<void> {
+    await execute('nsenter', ['-t', String(this.#child?.pid), '-m', ...command]);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
