@@ -10,8 +10,8 @@ import type { Answers, Ask, IndexState, Question, Report, Setting } from './ques
 
 /** Milliseconds for which news is gathered. */
 const GATHER = 3000;
-/** Digests with news that are not gathered for any longer. */
-const ENOUGH = 10_000;
+/** Digests with news that are handed over at once: more would take the thread that serves clients too long. */
+const ENOUGH = 2000;
 
 /** Milliseconds that the thread has for its last news: it may wait for another process. */
 const CLOSING = 2000;

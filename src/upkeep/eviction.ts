@@ -34,6 +34,8 @@ export interface EvictionPolicy {
 
 /** Milliseconds between two counts for want of anything to evict. */
 const COUNT_AGAIN = 600_000;
+/** Milliseconds until it is tried again after nothing could be evicted. */
+const TRY_AGAIN = 10_000;
 const CLAIM = 'upkeep/eviction';
 /** How many blobs are removed at the same time. */
 const WIDTH = 8;
@@ -58,6 +60,8 @@ export class Eviction {
   readonly #abort = new AbortController();
   #running: Promise<void> | undefined;
   #isStuck = false;
+  /** When nothing could be evicted, and whether that was for something that is waited for. */
+  #inVain: { readonly at: number; readonly isUrgent: boolean } | undefined;
   /** Blobs that were gone before they were removed: somebody deletes files, and the account does not know. */
   #vanished = 0;
   #counted = Number.NEGATIVE_INFINITY;
@@ -99,12 +103,17 @@ export class Eviction {
 
   async #run(wanted: number): Promise<void> {
     if (!this.#on.space.state().trusted) await this.#recount();
-    if (this.#excess(wanted) <= 0 || this.#abort.signal.aborted) return;
+    if (this.#excess(wanted) <= 0 || this.#isInVain(wanted) || this.#abort.signal.aborted) return;
     await this.#on.parked.drop(() => this.#excess(wanted) > 0, this.#abort.signal);
     const gone = await this.#evict(wanted);
     if (gone.objects > 0) this.#tell(gone);
+    this.#inVain = gone.objects > 0 ? undefined : { at: performance.now(), isUrgent: wanted > 0 };
     const mayCount = this.#vanished > 0 || performance.now() - this.#counted > COUNT_AGAIN;
-    if (this.#missing(wanted) > 0 && mayCount && !this.#abort.signal.aborted) await this.#recount();
+    if (this.#missing(wanted) > 0 && mayCount && !this.#abort.signal.aborted) {
+      // What the index does not know of cannot be evicted either.
+      void this.#on.index.rebuild();
+      await this.#recount();
+    }
     this.#complain(wanted);
   }
 
@@ -119,6 +128,11 @@ export class Eviction {
       gone.lastUse = Math.max(gone.lastUse, plan.lastUse ?? -Infinity);
     }
     return gone;
+  }
+
+  #isInVain(wanted: number): boolean {
+    if (this.#inVain === undefined || performance.now() - this.#inVain.at > TRY_AGAIN) return false;
+    return this.#inVain.isUrgent || wanted === 0;
   }
 
   async #recount(): Promise<void> {

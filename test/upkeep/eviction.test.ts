@@ -167,3 +167,15 @@ test.serial('while another process evicts, nothing is evicted', async (t) => {
   await on.eviction.run(LAYER);
   t.deepEqual(await on.has(a), [false]);
 });
+
+test.serial('what could not be done is not tried again at once, unless it has become urgent', async (t) => {
+  const on = await Stage.set(t, { limit: 4 * LAYER, low: 0.1 });
+  const a = await on.image('docker.io/library/a', 'latest', ['a1']);
+  on.tell(a);
+  await on.eviction.run(0);
+  await on.park('parked', 3600);
+  await on.eviction.run(0);
+  t.is((await on.spool.list()).length, 1, 'nothing was looked at');
+  await on.eviction.run(4 * LAYER);
+  t.deepEqual([await on.has(a), (await on.spool.list()).length], [[false], 0]);
+});
