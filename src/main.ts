@@ -50,7 +50,7 @@ export async function startLayover(
     proxy: proxyFromEnvironment(env),
     isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
   });
-  const upstreams = new Upstreams(config, await readFiles(config), network);
+  const upstreams = new Upstreams(config, await readFiles(Object.values(config.upstreams)), network);
   const telemetry = startTelemetry({
     level: silent ? 'silent' : config.log.level,
     access: { ...config.log.access, aliases: aliasesOf(config) },
@@ -82,7 +82,9 @@ export async function startLayover(
     void loadUndici();
     const change = async (next: Config): Promise<Reload> => {
       const outcome = reload(current, next);
-      const files = upstreams.use(outcome.config, await readFiles(outcome.config));
+      // The files of an upstream that was taken away may be gone before it is.
+      const named = Object.values(outcome.config.upstreams).filter(({ name }) => next.upstreams[name] !== undefined);
+      const files = upstreams.use(outcome.config, await readFiles(named));
       current = outcome.config;
       telemetry.setLevel(current.log.level);
       identity.present(new Set(presentedHosts(current).keys()));

@@ -2,7 +2,7 @@ import { stat, statfs } from 'node:fs/promises';
 import { BlockList, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config, UpstreamConfig } from '../config/config.ts';
-import { presentedHosts, wildcardOf } from '../config/lookup.ts';
+import { isWildcard, presentedHosts, wildcardOf } from '../config/lookup.ts';
 import { unknownVariables } from '../config/variables.ts';
 import { certificateWarnings, readCertificates } from '../tls/identity.ts';
 
@@ -23,6 +23,7 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
     ...openListeners(config),
     ...upstreams.flatMap(idlePatterns),
     ...upstreams.flatMap(idleAccounts),
+    ...upstreams.flatMap(wideAccounts),
     ...(await certificateTroubles(config)),
     ...(await Promise.all(upstreams.map(fileTroubles))).flat(),
     ...(await fleetingStorage(config.storage.root)),
@@ -70,6 +71,14 @@ function idleAccounts({ name, credentials }: UpstreamConfig): Warning[] {
       ? []
       : [{ key: `upstreams.${name}.credentials[${index}]`, message: `credentials[${last}] is for every repository` }],
   );
+}
+
+/** An account whose password goes to hosts that nobody wrote. */
+function wideAccounts({ name, hosts, urls, credentials }: UpstreamConfig): Warning[] {
+  if (credentials.length === 0 || !hosts.some(isWildcard)) return [];
+  const zone = urls.map(({ host }) => host).join(', ');
+  const message = `the password is sent to every host of ${zone} that a client names and that asks for it`;
+  return [{ key: `upstreams.${name}.credentials`, message }];
 }
 
 /** Where an account stands: a map of its own, or one of a list. */

@@ -98,12 +98,19 @@ function checkWildcards(root: Place, layered: unknown, name: string): Mistake[] 
   const wild = isTemplate(layered, name);
   const hosts = below('hosts').filter(({ text }) => wild && parsePresented(text) !== undefined && !isWildcard(text));
   const urls = below('urls').filter(({ text }) => parseBaseUrl(text)?.hostname.startsWith('*') === !wild);
+  const isAnywhere = below('urls').some(({ text }) => parseBaseUrl(text)?.hostname === '*');
+  const credentials = ['upstreams', name, 'credentials'];
+  const hasAccount = (valueAt(layered, credentials) ?? undefined) !== undefined;
   return [
+    ...(wild && isAnywhere && hasAccount ? [wrongValue(root, credentials, NO_ACCOUNT)] : []),
     ...hosts.map(({ path }) => wrongValue(root, path, 'a wildcard, since another of these hosts is one')),
     ...urls.map(({ path }) => wrongValue(root, path, wild ? WILD_URL : 'a URL without *, since no host is a wildcard')),
   ];
 }
 
+/** Whoever may have a host there could ask for the password. */
+const NO_ACCOUNT =
+  'none beside wildcards without urls of their own, since clients choose the host that it is shown to (write that host as an upstream)';
 const WILD_URL = 'a URL with * in front of its host or in place of it, since hosts are wildcards';
 
 function isTemplate(layered: unknown, name: string): boolean {

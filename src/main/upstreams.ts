@@ -16,8 +16,8 @@ type Files = Pick<UpstreamOptions, 'ca' | 'clientCert' | 'accounts'>;
 export type FilesByUpstream = ReadonlyMap<string, Files>;
 
 /** Throws when one of them cannot be read or is of no use. */
-export async function readFiles({ upstreams }: Config): Promise<FilesByUpstream> {
-  const files = Object.values(upstreams).map(async (upstream) => [upstream.name, await filesOf(upstream)] as const);
+export async function readFiles(upstreams: Iterable<UpstreamConfig>): Promise<FilesByUpstream> {
+  const files = [...upstreams].map(async (upstream) => [upstream.name, await filesOf(upstream)] as const);
   return new Map(await Promise.all(files));
 }
 
@@ -93,9 +93,10 @@ export class Upstreams implements AsyncDisposable {
     const { ca, clientCert, guarded, urls } = options;
     const isOwn = urls.some(({ origin }) => origin === base.origin);
     const secure = base.protocol === 'https:';
+    // Nor may the rest of what such a host serves, which stands in no `urls`.
+    const isGuarded = guarded === true || (guarded !== undefined && !isOwn);
     const agent =
-      agents.get(base.origin) ??
-      this.#network.agent({ secure, ca, guarded: guarded === true, ...(isOwn && { clientCert }) });
+      agents.get(base.origin) ?? this.#network.agent({ secure, ca, guarded: isGuarded, ...(isOwn && { clientCert }) });
     agents.set(base.origin, agent);
     return agent;
   }
@@ -106,7 +107,7 @@ export class Upstreams implements AsyncDisposable {
   }
 
   /**
-   * Goes on by another configuration and other files; tells which files differ under the names they had. What runs ends as it began, with the
+   * Goes on by another configuration and other files, where some were read; tells which files differ under the names they had. What runs ends as it began, with the
    * account and the certificate of its beginning.
    */
   use(config: Config, files: FilesByUpstream): readonly string[] {
@@ -116,7 +117,7 @@ export class Upstreams implements AsyncDisposable {
     );
     this.#config = config;
     this.#lookup = openLookup(config);
-    this.#files = files;
+    this.#files = new Map([...this.#files, ...files]);
     for (const name of this.#limits.keys()) this.#limits.get(name)?.set(config.upstreams[name]?.limit ?? {});
     for (const [name, { options }] of this.#open) {
       const upstream = this.#lookup.upstream(name);

@@ -104,6 +104,18 @@ test('check warns of an account that is never used, and of patterns of one in a 
   ]);
 });
 
+test('check warns of an account that is shown to whatever host a client names', async (t) => {
+  const zone = 'hosts: ["*.reg.example"], urls: ["https://*.own.example"]';
+  const dir = await directory(
+    t,
+    `upstreams: { zone: { ${zone}, credentials: { username: u, passwordFile: secret } } }`,
+  );
+  await writeFile(join(dir, 'secret'), 'x', { mode: 0o600 });
+  t.deepEqual(await warnings(dir), [
+    'upstreams.zone.credentials: the password is sent to every host of *.own.example that a client names and that asks for it',
+  ]);
+});
+
 test('check warns of files that others can read or that are not there', async (t) => {
   const dir = await directory(
     t,

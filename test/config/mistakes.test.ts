@@ -236,6 +236,11 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '7:26 hosted.repositories[0]: expected a prefix that is no namespace of upstreams, got "x.b.example/ours"',
   ],
   [
+    'an account that any host of a zone could ask for',
+    'upstreams:\n  a: { hosts: ["*.reg.example"], credentials: { username: u, passwordFile: p } }\n  b: { hosts: ["*.own.example"], urls: ["https://*.own.example"], credentials: { username: u, passwordFile: p } }\n',
+    '2:47 upstreams.a.credentials: expected none beside wildcards without urls of their own, since clients choose the host that it is shown to (write that host as an upstream), got a map',
+  ],
+  [
     'a wildcard that two upstreams have',
     'upstreams:\n  a: { hosts: ["*.reg.example"] }\n  b: { hosts: ["*.Reg.example"] }\n',
     '3:16 upstreams.b.hosts[0]: expected a host of this upstream alone, got "*.Reg.example", which belongs to upstream a',

@@ -196,8 +196,14 @@ test('a name that a client chose leads to no private address, unless somebody wr
     t.is(answer.status, 502, door);
     t.regex(answer.body.toString(), /private address/);
   }
-  const { status } = await zone.gateway.client.request('https://one.reg.example/', { method: 'POST' });
-  t.is(status, 504);
+});
+
+test('web pages of a host that a client chose come from no private address, wherever its registry is', async (t) => {
+  await using zone = await Zone.open();
+  const events: RequestEvent[] = [];
+  t.teardown(subscribe('request', (event) => event.path === '/some/page' && events.push(event)));
+  t.is((await zone.gateway.client.request('https://one.reg.example/some/page')).status, 504);
+  t.regex(events[0]?.error ?? '', /private address/);
 });
 
 test('of the registries that wildcards stand for only those used last are kept open', async (t) => {
@@ -206,7 +212,7 @@ test('of the registries that wildcards stand for only those used last are kept o
   await writeFile(join(dir, 'a.yaml'), 'upstreams: { zone: { hosts: ["*.reg.example"] } }');
   const config = await loadConfig({ file: 'a.yaml', env: {}, cwd: dir });
   const network = createNetwork({ servers: [], pins: {}, proxy: {}, isOwnListener: () => false });
-  await using upstreams = new Upstreams(config, await readFiles(config), network);
+  await using upstreams = new Upstreams(config, await readFiles(Object.values(config.upstreams)), network);
   const first = upstreams.get('first.reg.example');
   const used = upstreams.get('used.reg.example');
   const fixed = upstreams.get('quay.io');
