@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
-import { drawnByOthers, type Figures, type Ledger } from './ledger.ts';
+import { isGone, SELF } from '../store/holder.ts';
+import { type Draw, drawnByOthers, type Figures, type Ledger } from './ledger.ts';
 
 /** Milliseconds after which a draw without a sign of life counts as used. Too early does no harm but to the figure. */
 const LIFE = 300_000;
@@ -113,7 +114,7 @@ export class Allowance {
       this.#grown -= grown;
       this.#drawn = Math.min(drawn, this.#drawn - kept);
       this.#learn(next);
-      return { ...next, draws: { ...next.draws, [this.#self]: { bytes: drawn, at: Date.now() } } };
+      return { ...next, draws: { ...next.draws, [this.#self]: { bytes: drawn, at: Date.now(), holder: SELF } } };
     };
     try {
       await this.#ledger.update(change, spare > 0);
@@ -151,10 +152,22 @@ export class Allowance {
   }
 }
 
-/** The figures with what is drawn by processes that seem to be no more, or by `self`, taken out of the draws. */
+/**
+ * The figures with what is drawn by processes that are no more, or by `self`, taken out of the draws. What they left
+ * is not known: until it was counted, everything that they drew.
+ */
 function withoutLeft({ used, grown, trusted, draws }: Figures, self: string): Figures {
-  const others = Object.entries(draws).filter(([holder]) => holder !== self);
-  const alive = others.filter(([, { at }]) => Date.now() - at < LIFE);
-  const left = others.filter(([, { at }]) => Date.now() - at >= LIFE).reduce((sum, [, { bytes }]) => sum + bytes, 0);
-  return { used: used + left, grown: grown + left, trusted, draws: Object.fromEntries(alive) };
+  const others = Object.entries(draws).filter(([id]) => id !== self);
+  const alive = others.filter(([, draw]) => isAlive(draw));
+  const left = others.filter(([, draw]) => !isAlive(draw)).reduce((sum, [, { bytes }]) => sum + bytes, 0);
+  return {
+    used: used + left,
+    grown: grown + left,
+    trusted: trusted && left === 0,
+    draws: Object.fromEntries(alive),
+  };
+}
+
+function isAlive({ at, holder }: Draw): boolean {
+  return Date.now() - at < LIFE && !(holder !== undefined && isGone(holder));
 }

@@ -3,6 +3,7 @@ import { dirname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Claim, Claims } from '../store/claim.ts';
 import { inDirectory, persist } from '../store/disk.ts';
+import { type Holder, toHolder } from '../store/holder.ts';
 import { asObject, isCount, parseObject, toJson } from '../store/json.ts';
 import { OpenFile } from '../store/open-file.ts';
 import { toBlocks } from '../store/space.ts';
@@ -15,8 +16,14 @@ export interface Figures {
   readonly grown: number;
   /** Whether `used` was counted. */
   readonly trusted: boolean;
-  /** What a process may take beyond `used` without asking again; its last sign of life in milliseconds since 1970. */
-  readonly draws: Readonly<Record<string, { readonly bytes: number; readonly at: number }>>;
+  readonly draws: Readonly<Record<string, Draw>>;
+}
+
+/** What a process may take beyond `used` without asking again; its last sign of life in milliseconds since 1970. */
+export interface Draw {
+  readonly bytes: number;
+  readonly at: number;
+  readonly holder?: Holder;
 }
 
 const CLAIM_TRIES = 200;
@@ -96,9 +103,10 @@ export function drawnByOthers({ draws }: Figures, self: string): number {
 function toFigures(content: Uint8Array): Figures | undefined {
   const { used, grown, trusted, draws } = parseObject(content) ?? {};
   if (!isCount(used) || !isCount(grown) || typeof trusted !== 'boolean') return undefined;
-  const parsed = Object.entries(asObject(draws) ?? {}).map(([holder, draw]) => {
-    const { bytes, at } = asObject(draw) ?? {};
-    return isCount(bytes) && isCount(at) ? ([holder, { bytes, at }] as const) : undefined;
+  const parsed = Object.entries(asObject(draws) ?? {}).map(([id, draw]) => {
+    const { bytes, at, holder: value } = asObject(draw) ?? {};
+    const holder = toHolder(value);
+    return isCount(bytes) && isCount(at) ? ([id, { bytes, at, ...(holder && { holder }) }] as const) : undefined;
   });
   const known = parsed.filter((draw) => draw !== undefined);
   return known.length < parsed.length ? undefined : { used, grown, trusted, draws: Object.fromEntries(known) };

@@ -178,6 +178,22 @@ test('what a process drew that has long been gone counts as used, until it was c
   t.is(space.state().used, 3 * MIB);
 });
 
+test('what a process drew that was killed just now counts no longer than until it was counted', async (t) => {
+  const root = directoryOf(t);
+  const killed = openSpace(t, root);
+  (await reserved(killed, 3 * MIB)).keep(3 * MIB);
+  await killed.refresh();
+  const path = join(root, 'cache', '.space');
+  const figures = readFileSync(path, 'utf8');
+  writeFileSync(path, figures.replace(/"uuid":"[^"]+","pid":\d+/, '"uuid":"another","pid":4194304'));
+  const space = openSpace(t, root);
+  (await reserved(space, 4096)).release();
+  t.false(space.state().trusted);
+  t.true(space.state().used >= 3 * MIB);
+  await space.recount(async () => 3 * MIB);
+  t.like(space.state(), { used: 3 * MIB, trusted: true });
+});
+
 test('records find space where blobs find none any more, up to the size', async (t) => {
   const space = openSpace(t, directoryOf(t));
   for (let kept = await space.reserve(MIB / 4); kept !== undefined; kept = await space.reserve(MIB / 4))
