@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS objects (
   id INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE, size INTEGER NOT NULL DEFAULT 0,
   used INTEGER NOT NULL DEFAULT 0, stored INTEGER NOT NULL DEFAULT 0, present INTEGER NOT NULL DEFAULT 0,
   manifest INTEGER NOT NULL DEFAULT 0);
+CREATE INDEX IF NOT EXISTS unread ON objects (id) WHERE manifest = 1;
 CREATE TABLE IF NOT EXISTS edges (parent INTEGER, child INTEGER, PRIMARY KEY (parent, child)) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS repositories (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE);
 CREATE TABLE IF NOT EXISTS links (
@@ -47,6 +48,8 @@ export interface Kept {
 /** The tables of the index. All in them can be found out again from the files, but for when something was last used. */
 export class Database implements Disposable {
   readonly #sql: Sqlite;
+  /** Ids by name, as of one transaction: another process may forget a repository in between. */
+  readonly #repositories = new Map<string, number>();
   /** The latest use so far. A later one is later here too, whatever the clock says. */
   #last: number;
   /** What the latest use was at which moment of the monotonic clock. */
@@ -80,6 +83,7 @@ export class Database implements Disposable {
   apply(entries: readonly Entry[]): void {
     this.#mark();
     this.#sql.transaction(() => {
+      this.#repositories.clear();
       const walk = this.#walk();
       for (const entry of entries) this.#apply(entry, walk);
     });
@@ -118,6 +122,7 @@ export class Database implements Disposable {
 
   addLinks(found: readonly FoundLink[]): void {
     this.#sql.transaction(() => {
+      this.#repositories.clear();
       for (const { repository, digest, isManifest } of found) {
         const id = this.#sql.value('SELECT id FROM objects WHERE digest = ? AND present > 0', encode(digest));
         if (id === undefined) continue;
@@ -188,9 +193,16 @@ export class Database implements Disposable {
   }
 
   #link(repository: string, object: number): void {
-    this.#sql.run('INSERT INTO repositories (name) VALUES (?) ON CONFLICT DO NOTHING', repository);
-    const link = 'INSERT INTO links SELECT id, ? FROM repositories WHERE name = ? ON CONFLICT DO NOTHING';
-    this.#sql.run(link, object, repository);
+    this.#sql.run('INSERT INTO links VALUES (?, ?) ON CONFLICT DO NOTHING', this.#repositoryId(repository), object);
+  }
+
+  #repositoryId(name: string): number {
+    const known = this.#repositories.get(name);
+    if (known !== undefined) return known;
+    this.#sql.run('INSERT INTO repositories (name) VALUES (?) ON CONFLICT DO NOTHING', name);
+    const id = this.#sql.value('SELECT id FROM repositories WHERE name = ?', name) ?? 0;
+    this.#repositories.set(name, id);
+    return id;
   }
 
   /** What a manifest names never changes, so that what is known of an evicted one may stay until the next walk. */
