@@ -1,6 +1,5 @@
 import type { Config, UpstreamConfig } from './config.ts';
 import { isTree } from './layers.ts';
-import { isWildcard } from './lookup.ts';
 import { formatPath, type Path } from './path.ts';
 
 /** What became of a configuration that was read again. */
@@ -13,43 +12,36 @@ export interface Reload {
   readonly pending: readonly string[];
 }
 
-/** The part of `next` that can replace what runs; the rest of `running` stands until a restart. */
+/**
+ * The part of `next` that can replace what runs; the rest of `running` stands until a restart: what is outside
+ * `upstreams` but for two keys, upstreams that come or go, and those that want a host which is not free before.
+ */
 export function reload(running: Config, next: Config): Reload {
   const upstreams = Object.create(null) as Record<string, UpstreamConfig>;
   const kept = Object.values(running.upstreams).filter(({ name }) => next.upstreams[name] === undefined);
-  const taken = new Set([...running.names, ...kept.flatMap(({ hosts, authHosts }) => [...hosts, ...authHosts])]);
-  for (const [name, upstream] of Object.entries(running.upstreams)) {
-    const changed = next.upstreams[name];
-    upstreams[name] =
-      changed === undefined ? upstream : reloadUpstream(upstream, withFreeHosts(upstream, changed, taken));
+  const taken = new Set([...running.names, ...kept.flatMap(presented)]);
+  const pairs = Object.values(running.upstreams).map(
+    (before) => [before, next.upstreams[before.name] ?? before] as const,
+  );
+  const areFree = pairs.every(
+    ([before, after]) => before === after || !presented(after).some((host) => taken.has(host)),
+  );
+  for (const [before, after] of pairs) {
+    const isReady = areFree || String(presented(before)) === String(presented(after));
+    upstreams[before.name] = isReady ? withAlias(after, before.alias) : before;
   }
   const log = { ...running.log, level: next.log.level };
   const config = { ...running, log, grants: next.grants, upstreams };
   return { config, applied: differences(running, config, []), pending: differences(config, next, []) };
 }
 
-const RELOADED: ReadonlySet<string> = new Set<keyof UpstreamConfig>([
-  'hosts',
-  'tags',
-  'challenge',
-  'allow',
-  'deny',
-  'credentials',
-  'clientCert',
-  'limit',
-]);
-
-/** Hosts that somebody still has until a restart cannot be had before, and a wildcard needs other URLs. */
-function withFreeHosts(running: UpstreamConfig, next: UpstreamConfig, taken: ReadonlySet<string>): UpstreamConfig {
-  const isFree = next.hosts.every((host) => !taken.has(host) && !running.authHosts.includes(host));
-  const isAlike = next.hosts.some(isWildcard) === running.hosts.some(isWildcard);
-  return isFree && isAlike ? next : { ...next, hosts: running.hosts };
+function presented({ hosts, authHosts }: UpstreamConfig): readonly string[] {
+  return [...hosts, ...authHosts];
 }
 
-function reloadUpstream(running: UpstreamConfig, next: UpstreamConfig): UpstreamConfig {
-  const taken = Object.entries(next).filter(([key]) => RELOADED.has(key));
-  const entries = Object.entries({ ...running, ...Object.fromEntries(taken) });
-  return Object.fromEntries(entries.filter(([key]) => !RELOADED.has(key) || key in next)) as unknown as UpstreamConfig;
+/** Logs know upstreams by the aliases of the start. */
+function withAlias({ alias: _, ...upstream }: UpstreamConfig, alias: string | undefined): UpstreamConfig {
+  return alias === undefined ? upstream : { ...upstream, alias };
 }
 
 function differences(one: unknown, other: unknown, path: Path): string[] {

@@ -33,7 +33,7 @@ test('the same configuration changes nothing', async (t) => {
   );
 });
 
-test('log level, grants, tags, challenge and patterns to serve take effect, and nothing else does', async (t) => {
+test('log level, grants and all of an upstream but its alias take effect, and nothing else does', async (t) => {
   const account = 'username: u, passwordFile: ./p';
   const before = await load(`upstreams: { ghcr.io: { credentials: { ${account}, serve: [acme/a] } }, lscr.io: {} }`);
   const after = await load(
@@ -42,7 +42,7 @@ grants: { offline: 0 }
 listen: { http: ":81" }
 names: [other.lan]
 upstreams:
-  ghcr.io: { challenge: verbatim, tags: { ttl: 5m }, urls: [https://mirror.lan], credentials: { ${account}, serve: [acme/b] } }
+  ghcr.io: { alias: github, challenge: verbatim, tags: { ttl: 5m }, urls: [https://mirror.lan], credentials: { ${account}, serve: [acme/b] } }
   lscr.io: null
   new.lan: {}
 `,
@@ -54,11 +54,12 @@ upstreams:
     'upstreams.ghcr.io.challenge',
     'upstreams.ghcr.io.credentials',
     'upstreams.ghcr.io.tags.ttl',
+    'upstreams.ghcr.io.urls',
   ]);
   t.deepEqual(pending.toSorted(), [
     'listen.http',
     'names',
-    'upstreams.ghcr.io.urls',
+    'upstreams.ghcr.io.alias',
     'upstreams.lscr.io',
     'upstreams.new.lan',
   ]);
@@ -67,7 +68,8 @@ upstreams:
   t.deepEqual(Object.keys(config.upstreams), Object.keys(before.upstreams));
   t.is(config.upstreams['ghcr.io']?.tags.ttl, 300_000);
   t.deepEqual(config.upstreams['ghcr.io']?.credentials[0]?.serve, ['acme/b']);
-  t.deepEqual(config.upstreams['ghcr.io']?.urls, before.upstreams['ghcr.io']?.urls);
+  t.deepEqual(config.upstreams['ghcr.io']?.urls, after.upstreams['ghcr.io']?.urls);
+  t.false('alias' in (config.upstreams['ghcr.io'] ?? {}));
 });
 
 test('accounts, certificates and rules appear, change and go without a restart', async (t) => {
@@ -83,20 +85,37 @@ test('accounts, certificates and rules appear, change and go without a restart',
   t.deepEqual(back.config.upstreams['ghcr.io'], none.upstreams['ghcr.io']);
 });
 
-test('hosts change at once, but for what another has until a restart and for what becomes a wildcard', async (t) => {
+test('hosts change at once, but for those that another has until a restart, whose upstream waits as a whole', async (t) => {
   const before = await load('names: [own.lan]\nupstreams: { a.lan: { authHosts: [b.lan] }, c.lan: {} }');
-  const hosts = (text: string): Promise<Config> => load(`upstreams: { ${text} }`);
-  const outcome = reload(before, await hosts('a.lan: { hosts: [x.lan, a.lan], authHosts: [b.lan] }, c.lan: {}'));
-  t.deepEqual(outcome.applied, ['upstreams.a.lan.hosts']);
-  t.deepEqual(outcome.config.upstreams['a.lan']?.hosts, ['x.lan', 'a.lan']);
+  const of = (text: string): Promise<Config> => load(`upstreams: { ${text} }`);
   for (const text of [
-    'a.lan: { hosts: [c.lan] }, c.lan: null',
-    'a.lan: { hosts: [own.lan] }, c.lan: {}',
-    'a.lan: { hosts: [b.lan] }, c.lan: {}',
-    'a.lan: { hosts: ["*.d.lan"] }, c.lan: {}',
+    'hosts: [x.lan, a.lan]',
+    'hosts: [b.lan], authHosts: []',
+    'hosts: ["*.d.lan"]',
+    'hosts: [c.lan]',
   ]) {
-    const { config, pending } = reload(before, await hosts(text));
-    t.deepEqual(config.upstreams['a.lan']?.hosts, ['a.lan'], text);
-    t.true(pending.includes('upstreams.a.lan.hosts'), text);
+    const next = await of(`a.lan: { ${text} }, c.lan: { hosts: [] }`);
+    t.deepEqual(reload(before, next).config.upstreams['a.lan'], next.upstreams['a.lan'], text);
   }
+  const account = 'credentials: { username: u, passwordFile: p }';
+  for (const text of [
+    `a.lan: { hosts: [c.lan], ${account} }, c.lan: null`,
+    `a.lan: { hosts: [own.lan], ${account} }, c.lan: {}`,
+    `a.lan: { authHosts: [own.lan], ${account} }, c.lan: {}`,
+  ]) {
+    const { config, pending } = reload(before, await of(text));
+    t.deepEqual(config.upstreams['a.lan'], before.upstreams['a.lan'], text);
+    t.true(pending.includes('upstreams.a.lan.credentials'), text);
+  }
+});
+
+test('hosts that one upstream cannot give up yet are not had by another, and what changes no hosts does not wait', async (t) => {
+  const before = await load('names: [own.lan]\nupstreams: { a.lan: { hosts: [a.lan, x.lan] }, b.lan: {}, c.lan: {} }');
+  const after = await load(
+    'upstreams: { a.lan: { hosts: [own.lan] }, b.lan: { hosts: [b.lan, x.lan] }, c.lan: { deny: [x] } }',
+  );
+  const { config } = reload(before, after);
+  t.deepEqual(config.upstreams['a.lan']?.hosts, ['a.lan', 'x.lan']);
+  t.deepEqual(config.upstreams['b.lan']?.hosts, ['b.lan']);
+  t.deepEqual(config.upstreams['c.lan']?.deny, ['x']);
 });
