@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { publish } from '../events.ts';
 import type { ContentIndex } from '../index/content-index.ts';
 import { at } from '../index/inventory.ts';
@@ -36,6 +37,8 @@ export interface EvictionPolicy {
 const COUNT_AGAIN = 600_000;
 /** Milliseconds until it is tried again after nothing could be evicted. */
 const TRY_AGAIN = 10_000;
+/** Milliseconds that another process is given to make room. */
+const OTHERS = 500;
 const CLAIM = 'upkeep/eviction';
 /** How many blobs are removed at the same time. */
 const WIDTH = 8;
@@ -89,11 +92,11 @@ export class Eviction {
     await this.#running;
   }
 
-  /** While another process evicts from the same cache, there is nothing to do; a disk may be too full for a claim. */
+  /** While another process evicts from the same cache, this one waits; a disk may be too full for a claim. */
   async #alone(wanted: number): Promise<void> {
     const { claims } = this.#on;
     const claim = await claims.acquire(CLAIM).catch(() => 'none' as const);
-    if (claim === undefined) return;
+    if (claim === undefined) return await sleep(OTHERS, undefined, { signal: this.#abort.signal });
     try {
       await this.#run(wanted);
     } finally {
@@ -103,6 +106,7 @@ export class Eviction {
 
   async #run(wanted: number): Promise<void> {
     if (!this.#on.space.state().trusted) await this.#recount();
+    if (this.#excess(wanted) <= 0) this.#isStuck = false;
     if (this.#excess(wanted) <= 0 || this.#isInVain(wanted) || this.#abort.signal.aborted) return;
     await this.#on.parked.drop(() => this.#excess(wanted) > 0, this.#abort.signal);
     const gone = await this.#evict(wanted);
@@ -183,17 +187,7 @@ export class Eviction {
     return used + reserved + wanted - (limit - margin);
   }
 
-  #tell({
-    images,
-    objects,
-    bytes,
-    lastUse,
-  }: {
-    images: number;
-    objects: number;
-    bytes: number;
-    lastUse: number;
-  }): void {
+  #tell({ images, objects, bytes, lastUse }: Gone): void {
     publish('eviction', { images, bytes });
     const { used, limit } = this.#on.space.state();
     const what = images === 0 ? `${objects} blobs` : `${images} images (${objects} objects)`;
@@ -208,7 +202,7 @@ export class Eviction {
     const isStuck = this.#missing(wanted) > 0 && !this.#abort.signal.aborted;
     if (isStuck && !this.#isStuck) {
       const message =
-        'nothing more can be evicted: what is left is in storage.keep, or not evictable, and new content is not kept';
+        'nothing more can be evicted: what is left is in storage.keep or too small; what is pulled passes through unkept';
       publish('notice', { level: 'warn', message });
     }
     this.#isStuck = isStuck;
