@@ -20,6 +20,7 @@ export interface Stores {
 /** Why a blob is not kept. */
 export type Unkept = Extract<Why, 'no-space' | 'not-cacheable'>;
 
+const UNWRITABLE = 'cannot write to the spool: content passes through without being kept';
 /** What a fill writes beside its bytes: a claim, and what is known of the bytes, each of them twice for a moment. */
 const BESIDE = 6 * BLOCK;
 /** A byte in so many may be taken by the file system's notes of where the others are. */
@@ -56,10 +57,11 @@ export class Place implements Keeper {
       beside = await space.record(BESIDE);
       claim = await claims.acquire(fillClaim(digest));
       const file = claim && (await spool.open(digest));
-      if (claim && file) return new Place(stores, claim, beside, file, await spool.measure(digest));
+      const had = file && file.extents.bytes > 0 ? await spool.measure(digest) : 0;
+      if (claim && file) return new Place(stores, claim, beside, file, had);
     } catch (error) {
       space.failed(error);
-      tellFailed('cannot write to the spool: content passes through without being kept', error);
+      tellFailed(UNWRITABLE, error);
       if (error instanceof NoSpace || troubleOf(error) !== undefined) why = 'no-space';
     }
     if (claim !== undefined) await release(claim);
@@ -79,9 +81,17 @@ export class Place implements Keeper {
   /** Sets space aside for a blob of `size` bytes; `false` when there is none. */
   async reserve(size: number, signal: AbortSignal): Promise<boolean> {
     const written = (): number => this.#file.allocated;
-    this.#body = await this.#stores.space.reserve(toBlocks(size + size / MAPPED), { had: this.#had, written, signal });
-    if (this.#body !== undefined) this.#file.size = size;
-    return this.#body !== undefined;
+    const bytes = toBlocks(size + size / MAPPED);
+    this.#body = await this.#stores.space.reserve(bytes, { had: this.#had, written, signal });
+    if (this.#body === undefined) return false;
+    try {
+      await this.#resize(size);
+      return true;
+    } catch (error) {
+      this.failed(error);
+      tellFailed(UNWRITABLE, error);
+      return false;
+    }
   }
 
   async renew(): Promise<SpoolFile> {
@@ -89,7 +99,9 @@ export class Place implements Keeper {
     await this.#file.close();
     if (this.#body === undefined) this.#stores.space.freed(this.#had);
     this.#had = 0;
+    const { size } = this.#file;
     this.#file = await this.#stores.spool.open(this.#digest);
+    if (this.#body !== undefined && size !== undefined) await this.#resize(size);
     return this.#file;
   }
 
@@ -124,11 +136,17 @@ export class Place implements Keeper {
   /** Once the file is closed, or has no name in the spool any more. */
   async free(): Promise<void> {
     const { space, spool } = this.#stores;
-    const left = this.#adopted + (await spool.measure(this.#digest).catch(() => this.#file.size ?? 0));
+    // What was adopted left nothing behind.
+    const left = this.#adopted || (await spool.measure(this.#digest).catch(() => this.#file.size ?? 0));
     if (this.#body === undefined) space.freed(this.#had - left);
     else this.#body.keep(left);
     await release(this.#claim);
     this.#beside.release();
+  }
+
+  async #resize(size: number): Promise<void> {
+    this.#file.size = size;
+    await this.#file.stretch();
   }
 }
 

@@ -2,6 +2,12 @@ import { type Digest, parseDigest } from '../oci/digest.ts';
 import { Extents } from './extents.ts';
 import { asObject, isCount, parseObject, toJson } from './json.ts';
 
+/** Where the two files of a spooled object are. */
+export interface SpoolPaths {
+  readonly part: string;
+  readonly sidecar: string;
+}
+
 /** Where bytes of a spool file came from; `validator` is the entity tag a resumed request is bound to. */
 export interface SpoolSource {
   readonly upstream: string;

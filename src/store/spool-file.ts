@@ -7,13 +7,7 @@ import { Extents } from './extents.ts';
 import { Gate } from './gate.ts';
 import type { OpenFile } from './open-file.ts';
 import { PrefixHash } from './prefix-hash.ts';
-import { formatSidecar, type Sidecar, type SpoolSource } from './sidecar.ts';
-
-/** Where the two files of a spooled object are. */
-export interface SpoolPaths {
-  readonly part: string;
-  readonly sidecar: string;
-}
+import { formatSidecar, type Sidecar, type SpoolPaths, type SpoolSource } from './sidecar.ts';
 
 /**
  * An object on its way in: bytes at any positions, and what is known about them. Bytes once written never change, so
@@ -129,6 +123,11 @@ export class SpoolFile implements AsyncDisposable {
     if (extent === undefined || extent.start > position) return 0;
     const length = Math.min(buffer.length, extent.end - position);
     return await this.#file.read(length < buffer.length ? buffer.subarray(0, length) : buffer, position);
+  }
+
+  /** Makes the file as large as the whole will be, so that no file system (XFS) allocates more than that ahead. */
+  async stretch(): Promise<void> {
+    if (this.#size !== undefined) await this.#file.truncate(this.#size);
   }
 
   /** Resolves when the running hash covers all of the contiguous prefix; reads back what came out of order. */

@@ -6,9 +6,9 @@ import { algorithmOf, type Digest, encodedOf, parseDigest } from '../oci/digest.
 import { allocatedAt, removeCounted } from './allocated.ts';
 import { entriesOf, hasCode, inDirectory, isOlder, sweepTemporaries } from './disk.ts';
 import { OpenFile } from './open-file.ts';
-import { parseSidecar, type Sidecar } from './sidecar.ts';
+import { parseSidecar, type Sidecar, type SpoolPaths } from './sidecar.ts';
 import { type Account, UNLIMITED } from './space.ts';
-import { SpoolFile, type SpoolPaths } from './spool-file.ts';
+import { SpoolFile } from './spool-file.ts';
 
 /** A spool file that lies there, open or not. */
 export interface ParkedFile {

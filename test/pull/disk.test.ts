@@ -1,4 +1,4 @@
-import { rm, writeFile } from 'node:fs/promises';
+import { rm, stat, writeFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { Client } from '../support/client.ts';
@@ -241,4 +241,28 @@ diskTest(
     }
   },
   'strace',
+);
+
+diskTest(
+  'a file system that likes to allocate ahead is not let',
+  async (t) => {
+    const on = await stage(t, { mount: 'xfs' });
+    const blob = blobOn(on.upstream, 'ahead', 20 * MIB);
+    const stall = on.upstream.fault({ role: 'cdn', reference: blob.digest, times: 1 }, { stallAfter: 12 * MIB });
+    const pulled = pullsBlob(t, on, blob);
+    const part = on.gateway.path('spool', `${blob.digest.replace(':', '-')}.part`);
+    const blocks = await eventually(
+      () =>
+        stat(part).then(
+          (found) => found.blocks,
+          () => 0,
+        ),
+      (count) => count * 512 >= 12 * MIB,
+      20_000,
+    );
+    t.true(blocks * 512 >= 12 * MIB && blocks * 512 < 13 * MIB, `${blocks * 512}`);
+    stall.release();
+    await pulled;
+  },
+  'mkfs.xfs',
 );

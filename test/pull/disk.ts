@@ -15,12 +15,12 @@ const execute = promisify(execFile);
 export function noDisks(program?: string): string | undefined {
   const isolated = spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt'], { encoding: 'utf8' });
   if (isolated.status !== 0) return `mounts of our own need root and unshare: ${isolated.stderr ?? isolated.error}`;
-  if (program === undefined || spawnSync(program, ['--version']).status === 0) return undefined;
+  if (program === undefined || spawnSync('sh', ['-c', `command -v ${program}`]).status === 0) return undefined;
   return `${program} is not installed`;
 }
 
 export interface DiskOptions {
-  /** Of the tmpfs that is the data directory, such as `size=24m`. */
+  /** Of the tmpfs that is the data directory, such as `size=24m`; or `xfs` for a file of that kind. */
   readonly mount: string;
   /** A program that runs the gateway, given the data directory, and runs in its process. */
   readonly under?: (data: string) => readonly string[];
@@ -93,7 +93,8 @@ export class DiskGateway implements AsyncDisposable {
     const data = join(this.#dir, 'data');
     const program = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'start', '--json'];
     const command = [...(under?.(data) ?? []), ...program, '--config', join(this.#dir, 'gateway.yaml')];
-    const script = `mount -t tmpfs -o ${mount} tmpfs ${data} && exec "$@"`;
+    const image = `truncate -s 400M ${data}.img && mkfs.xfs -q ${data}.img && mount -o loop ${data}.img ${data}`;
+    const script = `${mount === 'xfs' ? image : `mount -t tmpfs -o ${mount} tmpfs ${data}`} && exec "$@"`;
     const child = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
       env: { ...process.env, UV_THREADPOOL_SIZE: '4' },
