@@ -9,8 +9,8 @@ import { ANONYMOUS, type Principal, Principals } from '../../src/auth/principal.
 import { Proofs } from '../../src/auth/proofs.ts';
 import { Content } from '../../src/store/content.ts';
 import { FileBackend } from '../../src/store/file-backend.ts';
-import { MemoryBackend } from '../../src/store/memory-backend.ts';
 import { withoutProof, withoutPublic, withProof, withPublic } from '../../src/store/records.ts';
+import { MemoryBackend } from '../store/memory-backend.ts';
 import { ADA, basic, Clock } from './scene.ts';
 
 const KEY = new Uint8Array(32).fill(7);

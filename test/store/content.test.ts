@@ -9,9 +9,9 @@ import type { Repository } from '../../src/oci/route.ts';
 import type { Backend } from '../../src/store/backend.ts';
 import { Content } from '../../src/store/content.ts';
 import { FileBackend } from '../../src/store/file-backend.ts';
-import { MemoryBackend } from '../../src/store/memory-backend.ts';
 import { withProof, withPublic, withTag } from '../../src/store/records.ts';
 import { directoryOf } from './directory.ts';
+import { MemoryBackend } from './memory-backend.ts';
 
 const nginx: Repository = { root: 'cache', upstream: 'docker.io', name: 'library/nginx' };
 const redis: Repository = { root: 'cache', upstream: 'docker.io', name: 'library/redis' };

@@ -1,4 +1,4 @@
-import { MemoryBackend } from '../../src/store/memory-backend.ts';
 import { backendConformance } from './conformance.ts';
+import { MemoryBackend } from './memory-backend.ts';
 
 backendConformance('memory', () => new MemoryBackend());

@@ -1,4 +1,4 @@
-import { MemoryClaims } from './memory-claims.ts';
 import { claimsConformance } from './claims-conformance.ts';
+import { MemoryClaims } from './memory-claims.ts';
 
 claimsConformance('memory', (_, times) => new MemoryClaims(times));

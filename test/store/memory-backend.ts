@@ -1,6 +1,6 @@
 import { readFile, unlink } from 'node:fs/promises';
-import type { Backend, ObjectStat, PutOptions, StoredObject } from './backend.ts';
-import { assertKey } from './key.ts';
+import type { Backend, ObjectStat, PutOptions, StoredObject } from '../../src/store/backend.ts';
+import { assertKey } from '../../src/store/key.ts';
 
 interface Entry {
   readonly bytes: Uint8Array;
