@@ -20,7 +20,6 @@ export interface Stores {
 /** Why a blob is not kept. */
 export type Unkept = Extract<Why, 'no-space' | 'not-cacheable'>;
 
-const UNWRITABLE = 'cannot write to the spool: content passes through without being kept';
 /** What a fill writes beside its bytes: a claim, and what is known of the bytes, each of them twice for a moment. */
 const BESIDE = 6 * BLOCK;
 /** A byte in so many may be taken by the file system's notes of where the others are. */
@@ -61,7 +60,7 @@ export class Place implements Keeper {
       if (claim && file) return new Place(stores, claim, beside, file, had);
     } catch (error) {
       space.failed(error);
-      tellFailed(UNWRITABLE, error);
+      tellFailed('cannot write to the spool: content passes through without being kept', error);
       if (error instanceof NoSpace || troubleOf(error) !== undefined) why = 'no-space';
     }
     if (claim !== undefined) await release(claim);
@@ -83,15 +82,8 @@ export class Place implements Keeper {
     const written = (): number => this.#file.allocated;
     const bytes = toBlocks(size + size / MAPPED);
     this.#body = await this.#stores.space.reserve(bytes, { had: this.#had, written, signal });
-    if (this.#body === undefined) return false;
-    try {
-      await this.#resize(size);
-      return true;
-    } catch (error) {
-      this.failed(error);
-      tellFailed(UNWRITABLE, error);
-      return false;
-    }
+    if (this.#body !== undefined) this.#file.size = size;
+    return this.#body !== undefined;
   }
 
   async renew(): Promise<SpoolFile> {
@@ -99,9 +91,7 @@ export class Place implements Keeper {
     await this.#file.close();
     if (this.#body === undefined) this.#stores.space.freed(this.#had);
     this.#had = 0;
-    const { size } = this.#file;
     this.#file = await this.#stores.spool.open(this.#digest);
-    if (this.#body !== undefined && size !== undefined) await this.#resize(size);
     return this.#file;
   }
 
@@ -142,11 +132,6 @@ export class Place implements Keeper {
     else this.#body.keep(left);
     await release(this.#claim);
     this.#beside.release();
-  }
-
-  async #resize(size: number): Promise<void> {
-    this.#file.size = size;
-    await this.#file.stretch();
   }
 }
 

@@ -110,6 +110,8 @@ export class SpoolFile implements AsyncDisposable {
     await this.#turns.run(async () => {
       if (this.#state === 'finished') throw new Error('the object is finished');
       if (this.#size !== undefined && end > this.#size) throw new RangeError(`byte ${end} of ${this.#size}`);
+      // Of its full length from the start, so that no file system (XFS) allocates ahead of what is written.
+      if (this.#size !== undefined && this.#extents.bytes === 0) await this.#file.truncate(this.#size);
       for (const gap of this.#extents.gaps(end, position)) {
         await this.#fill(gap, bytes.subarray(gap.start - position, gap.end - position));
       }
@@ -123,11 +125,6 @@ export class SpoolFile implements AsyncDisposable {
     if (extent === undefined || extent.start > position) return 0;
     const length = Math.min(buffer.length, extent.end - position);
     return await this.#file.read(length < buffer.length ? buffer.subarray(0, length) : buffer, position);
-  }
-
-  /** Makes the file as large as the whole will be, so that no file system (XFS) allocates more than that ahead. */
-  async stretch(): Promise<void> {
-    if (this.#size !== undefined) await this.#file.truncate(this.#size);
   }
 
   /** Resolves when the running hash covers all of the contiguous prefix; reads back what came out of order. */
