@@ -157,7 +157,7 @@ test.serial('a partial download is counted while it waits, and once when it went
   await on.gateway.up();
 });
 
-test.serial('stored, used and removed content is told', async (t) => {
+test.serial('stored and used content is told', async (t) => {
   const on = await stage(t, '50g');
   const told: string[] = [];
   const image = makeImage({ layers: [300_000] });
@@ -183,4 +183,33 @@ test.serial('stored, used and removed content is told', async (t) => {
   }
   const used = ['manifest used mcr.microsoft.com/library/nginx', 'blob used mcr.microsoft.com/library/nginx'];
   t.deepEqual(told, ['manifest of 2 stored', 'blob stored', ...used, ...used]);
+});
+
+test.serial('two gateways on one directory take no more than the size together', async (t) => {
+  const on = await stage(t, '20m');
+  const root = join(on.gateway.dir, 'data');
+  const other = await TestGateway.start({ upstreams: [on.upstream], config: { storage: { size: '20m', root } } });
+  t.teardown(() => other[Symbol.asyncDispose]());
+  const blobs = blobsOn(
+    on,
+    'shared',
+    Array.from({ length: 32 }, (_, index) => (index % 2 === 0 ? 2 * MIB : 500_000)),
+  );
+  const gateways = [on.gateway, other];
+  const clients = gateways.flatMap((gateway, which) =>
+    [0, 1, 2].map(async (turn) => {
+      for (const [index, blob] of blobs.entries()) {
+        if ((index + which) % 3 !== turn) continue;
+        const { status, digest } = await gateway.client.request(urlFor({ ...on, gateway }, blob));
+        t.deepEqual([status, digest], [200, blob.digest]);
+      }
+    }),
+  );
+  let most = 0;
+  const pulled = Promise.all(clients).then(() => true);
+  for (let isOver = false; !isOver; isOver = await Promise.race([pulled, sleep(2, false)])) {
+    most = Math.max(most, allocated(on));
+    t.true(most <= 20 * MIB, `${most} bytes are on disk`);
+  }
+  t.true(most > 10 * MIB, `of 20 MiB only ${most} bytes were used`);
 });
