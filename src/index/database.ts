@@ -1,7 +1,7 @@
 import { type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
 import { type Edge, type Inventory, type InventoryObject, takeInventory } from './inventory.ts';
 import type { Entry } from './journal.ts';
-import { Sqlite } from './sqlite.ts';
+import { type Row, Sqlite } from './sqlite.ts';
 
 const VERSION = 1;
 /** Milliseconds within which a use counts as recent. */
@@ -156,24 +156,25 @@ export class Database implements Disposable {
   /** What is here, in the order in which it may go. */
   inventory({ repositories, digests }: Kept): Inventory {
     this.#mark();
-    const edges = this.#sql.rows('SELECT parent, child FROM edges') as Iterable<unknown> as Iterable<Edge>;
     const linked = 'SELECT object FROM links JOIN repositories r ON r.id = repository WHERE r.name = ?';
     const kept = repositories.flatMap((name) => Array.from(this.#sql.rows(linked, name), ([id]) => Number(id)));
     const asked = digests.map((digest) => this.#idOf(digest)).filter((id) => id !== undefined);
-    return takeInventory(this.#objects(), edges, [...kept, ...asked], this.#marks[0]?.last);
+    const ids = [...kept, ...asked];
+    return this.#sql.transaction(() => {
+      const objects = this.#sql.counted('id, size, used, manifest', 'objects WHERE present > 0', toObject);
+      const edges = this.#sql.counted(
+        'parent, child',
+        'edges',
+        ([parent, child]): Edge => [Number(parent), Number(child)],
+      );
+      return takeInventory(objects, edges, ids, this.#marks[0]?.last);
+    });
   }
 
   /** The digests behind an inventory's ids. */
   digests(ids: readonly number[]): readonly Digest[] {
     const found = ids.flatMap((id) => [...this.#sql.rows('SELECT digest FROM objects WHERE id = ?', id)]);
     return found.map(([digest]) => decode(digest)).filter((digest) => digest !== undefined);
-  }
-
-  *#objects(): Generator<InventoryObject> {
-    const all = this.#sql.rows('SELECT id, size, used, manifest FROM objects WHERE present > 0 ORDER BY id');
-    for (const [id, size, used, manifest] of all) {
-      yield { id: Number(id), size: Number(size), used: Number(used), isManifest: manifest !== 0 };
-    }
   }
 
   #apply({ digest, present, size, children, repositories, turn }: Entry, walk: number): void {
@@ -231,6 +232,10 @@ export class Database implements Disposable {
     const young = this.#marks.findIndex((mark) => moment - mark.moment < RECENT);
     this.#marks = this.#marks.slice(Math.max(0, young - 1));
   }
+}
+
+function toObject([id, size, used, manifest]: Row): InventoryObject {
+  return { id: Number(id), size: Number(size), used: Number(used), isManifest: manifest !== 0 };
 }
 
 function encode(digest: string): Uint8Array {

@@ -33,37 +33,41 @@ export interface Inventory {
 /** Who names whom, by ids. */
 export type Edge = readonly [parent: number, child: number];
 
+/** What is gone through once, in a number that is known. */
+export type Counted<Item> = Iterable<Item> & { readonly length: number };
+
 /**
  * Puts together what is here. A use of what one manifest alone names counts for that manifest: its layers are still
  * coming when others have been asked for since. `objects` by rising id; edges from or to what is not among them do not
  * count.
  */
 export function takeInventory(
-  objects: Iterable<InventoryObject>,
-  edges: Iterable<Edge>,
+  objects: Counted<InventoryObject>,
+  edges: Counted<Edge>,
   kept: readonly number[] = [],
   recent = Infinity,
 ): Inventory {
-  const columns = { ids: [] as number[], sizes: [] as number[], used: [] as number[], manifests: [] as number[] };
-  for (const { id, size, used, isManifest } of objects) {
-    columns.ids.push(id);
-    columns.sizes.push(size);
-    columns.used.push(used);
-    columns.manifests.push(Number(isManifest));
+  const ids = new Float64Array(objects.length);
+  const sizes = new Float64Array(objects.length);
+  const used = new Float64Array(objects.length);
+  const manifests = new Uint8Array(objects.length);
+  let position = 0;
+  for (const object of objects) {
+    ids[position] = object.id;
+    sizes[position] = object.size;
+    used[position] = object.used;
+    manifests[position] = Number(object.isManifest);
+    position += 1;
   }
-  const ids = Float64Array.from(columns.ids);
-  const used = Float64Array.from(columns.used);
-  const manifests = Uint8Array.from(columns.manifests);
   const graph = toGraph(ids, edges);
   raise(used, graph);
-  const heads = Uint32Array.from(ids.keys()).filter((one) => manifests[one] === 1 || graph.named[one] === 0);
   return {
     ids,
-    sizes: Float64Array.from(columns.sizes),
+    sizes,
     used,
     manifests,
     ...graph,
-    order: heads.sort((one, other) => at(used, one) - at(used, other)),
+    order: headsOf(manifests, graph).sort((one, other) => at(used, one) - at(used, other)),
     kept: Uint32Array.from(kept.map((id) => positionOf(ids, id)).filter((position) => position !== undefined)),
     recent,
   };
@@ -84,38 +88,55 @@ export function childrenOf(
 
 type Graph = Pick<Inventory, 'starts' | 'children' | 'named'>;
 
-function toGraph(ids: Float64Array, edges: Iterable<Edge>): Graph {
-  const [parents, named] = [[] as number[], new Uint32Array(ids.length)];
-  const known: number[] = [];
+function toGraph(ids: Float64Array, edges: Counted<Edge>): Graph {
+  const [parents, known] = [new Uint32Array(edges.length), new Uint32Array(edges.length)];
+  const named = new Uint32Array(ids.length);
   const starts = new Uint32Array(ids.length + 1);
+  let count = 0;
   for (const [from, to] of edges) {
     const [parent, child] = [positionOf(ids, from), positionOf(ids, to)];
     if (parent === undefined || child === undefined) continue;
-    parents.push(parent);
-    known.push(child);
+    parents[count] = parent;
+    known[count] = child;
     starts[parent + 1] = at(starts, parent + 1) + 1;
     named[child] = at(named, child) + 1;
+    count += 1;
   }
-  for (const position of ids.keys()) starts[position + 1] = at(starts, position + 1) + at(starts, position);
+  for (let position = 0; position < ids.length; position += 1) {
+    starts[position + 1] = at(starts, position + 1) + at(starts, position);
+  }
   const next = starts.slice();
-  const children = new Uint32Array(known.length);
-  for (const [index, parent] of parents.entries()) {
-    children[at(next, parent)] = known[index] ?? 0;
+  const children = new Uint32Array(count);
+  for (let edge = 0; edge < count; edge += 1) {
+    const parent = at(parents, edge);
+    children[at(next, parent)] = at(known, edge);
     next[parent] = at(next, parent) + 1;
   }
   return { starts, children, named };
+}
+
+/** Manifests, and what nobody names. */
+function headsOf(manifests: Uint8Array, { named }: Graph): Uint32Array<ArrayBuffer> {
+  const heads = new Uint32Array(named.length);
+  let count = 0;
+  for (let position = 0; position < named.length; position += 1) {
+    if (manifests[position] === 0 && at(named, position) > 0) continue;
+    heads[count] = position;
+    count += 1;
+  }
+  return heads.slice(0, count);
 }
 
 /** Counts uses of what one manifest alone names for that manifest. */
 function raise(used: Float64Array, graph: Graph): void {
   const { named } = graph;
   const only = new Int32Array(named.length).fill(-1);
-  for (const parent of named.keys()) {
+  for (let parent = 0; parent < named.length; parent += 1) {
     for (const child of childrenOf(graph, parent)) if (named[child] === 1) only[child] = parent;
   }
-  for (const [child, parent] of only.entries()) {
+  for (let child = 0; child < named.length; child += 1) {
     const use = at(used, child);
-    for (let up = parent; up >= 0 && at(used, up) < use; up = only[up] ?? -1) used[up] = use;
+    for (let up = only[child] ?? -1; up >= 0 && at(used, up) < use; up = only[up] ?? -1) used[up] = use;
   }
 }
 

@@ -1,6 +1,7 @@
 import { lstatSync, mkdirSync, rmSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { DatabaseSync, type SQLInputValue, type SQLOutputValue, type StatementSync } from 'node:sqlite';
+import type { Counted } from './inventory.ts';
 
 /** Milliseconds to wait for another process. */
 const BUSY = 10_000;
@@ -64,6 +65,17 @@ export class Sqlite implements Disposable {
   value(sql: string, ...values: readonly SQLInputValue[]): number | undefined {
     const [first] = (this.#statement(sql).get(...values) as unknown as Row | undefined) ?? [];
     return typeof first === 'number' ? first : undefined;
+  }
+
+  /** What is made of the rows of a table, by their first column, and how many there are. Call it in a transaction. */
+  counted<Item>(columns: string, from: string, toItem: (row: Row) => Item): Counted<Item> {
+    const rows = this.rows(`SELECT ${columns} FROM ${from} ORDER BY 1`);
+    return {
+      length: this.value(`SELECT count(*) FROM ${from}`) ?? 0,
+      *[Symbol.iterator]() {
+        for (const row of rows) yield toItem(row);
+      },
+    };
   }
 
   /** Everything in `action` or nothing. */
