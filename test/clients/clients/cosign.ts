@@ -96,7 +96,9 @@ async function discover(format: readonly string[], row: Row): Promise<void> {
   await publish(format, row, repository, account);
   const { manifests, tags } = storedIn(fakeOf(row), repository);
   const digest = tags.get(artifactTag);
-  const [signature = ''] = format.length === 0 ? [...manifests.keys()].slice(-1) : [...tags.keys()].slice(-1);
+  const referrers = [...manifests.values()].filter(({ bytes }) => 'subject' in JSON.parse(bytes.toString()));
+  const signature = referrers[0]?.digest ?? [...tags.keys()].find((tag) => tag.endsWith('.sig'));
+  if (signature === undefined) throw new Error('the registry has no signature');
   const reference = `${row.door.prefix}${row.upstream.registry}/${repository}@${digest}`;
   const cosign = await Cosign.open(row);
   const tree = await cosign.run(['tree', ...plain(row), reference]);
