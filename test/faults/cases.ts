@@ -1,14 +1,21 @@
 import type { FaultCase } from './case.ts';
+import { bitRot } from './cases/bit-rot.ts';
+import { departures, idlers, slowReader } from './cases/clients.ts';
 import { diskFull } from './cases/disk-full.ts';
+import { encodings } from './cases/encodings.ts';
 import { flippedBytes } from './cases/flipped-bytes.ts';
+import { garbage, poison } from './cases/garbage.ts';
 import { herds } from './cases/herd.ts';
 import { killedGateway } from './cases/killed-gateway.ts';
 import { lyingLengths } from './cases/lying-lengths.ts';
+import { certificates, outages } from './cases/outages.ts';
 import { powerCuts } from './cases/power-cut.ts';
 import { privateContent } from './cases/private-content.ts';
+import { drained, takenOver } from './cases/restarts.ts';
 import { serverNames } from './cases/server-names.ts';
 import { smuggling } from './cases/smuggling.ts';
 import { steeredCredentials } from './cases/steered-credentials.ts';
+import { syscalls } from './cases/syscalls.ts';
 import { upstreamCuts } from './cases/upstream-cuts.ts';
 
 /** All cases, those that matter most first. */
@@ -24,4 +31,16 @@ export const cases: readonly FaultCase[] = [
   diskFull,
   privateContent,
   steeredCredentials,
+  outages,
+  certificates,
+  drained,
+  takenOver,
+  departures,
+  slowReader,
+  idlers,
+  garbage,
+  poison,
+  encodings,
+  syscalls,
+  bitRot,
 ];

@@ -40,6 +40,7 @@ interface Row {
   readonly seconds: number;
   readonly notes: readonly string[];
   readonly skipped?: string;
+  readonly gap?: string;
 }
 
 const chosen = cases.filter(({ name }) => values.case.some((part) => name.includes(part)));
@@ -69,8 +70,11 @@ async function play(dir: string, isolated: boolean): Promise<number> {
   await mkdir('artifacts', { recursive: true });
   await writeFile('artifacts/faults.json', `${JSON.stringify({ seed, quick: values.quick, rows }, undefined, 2)}\n`);
   const played = rows.filter(({ skipped }) => skipped === undefined);
-  const failed = played.filter(({ violations }) => violations.length > 0).length;
-  console.log(`faults: ${played.length - failed} passed, ${failed} failed`);
+  const bad = played.filter(({ violations }) => violations.length > 0);
+  const gaps = bad.filter(({ gap }) => gap !== undefined).length;
+  const failed = bad.length - gaps;
+  const known = gaps === 0 ? '' : `, ${gaps} known gaps`;
+  console.log(`faults: ${played.length - bad.length} passed, ${failed} failed${known}`);
   // What a case has left open may keep the process; the rest ends with the namespace.
   setTimeout(() => process.exit(), 1000).unref();
   return failed > 0 || played.length === 0 ? 1 : 0;
@@ -97,7 +101,16 @@ async function playOne(one: FaultCase, dir: string, seed: number, isolated: bool
   clearTimeout(timer);
   await rm(report.dir, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
   const { done, violations, worst, notes } = report;
-  return { name: one.name, runs: done, violations, worst, seconds: (performance.now() - started) / 1000, notes };
+  const seconds = (performance.now() - started) / 1000;
+  return {
+    name: one.name,
+    runs: done,
+    violations,
+    worst,
+    seconds,
+    notes,
+    ...(one.gap !== undefined && { gap: one.gap }),
+  };
 }
 
 async function tell(row: Row): Promise<Row> {
@@ -109,13 +122,14 @@ async function tell(row: Row): Promise<Row> {
 function printTable(rows: readonly Row[]): void {
   const width = Math.max(...rows.map(({ name }) => name.length), 4);
   console.log(`\n${'case'.padEnd(width)}    runs  violations  worst latency   took`);
-  for (const { name, runs, violations, worst, seconds, skipped } of rows) {
+  for (const { name, runs, violations, worst, seconds, skipped, gap } of rows) {
     const cells = [
       String(runs).padStart(6),
       String(violations.length).padStart(10),
       `${Math.round(worst)} ms`.padStart(13),
       `${seconds.toFixed(0)} s`.padStart(5),
     ];
-    console.log(`${name.padEnd(width)}  ${skipped === undefined ? cells.join('  ') : `skipped: ${skipped}`}`);
+    const remark = gap === undefined ? '' : `  known gap: ${gap}`;
+    console.log(`${name.padEnd(width)}  ${skipped === undefined ? cells.join('  ') + remark : `skipped: ${skipped}`}`);
   }
 }

@@ -18,7 +18,7 @@ export const diskFull: FaultCase = {
   name: 'disk-full',
   shows:
     'the disk is full at a random moment: every pull is whole and right, nothing partial is published, it recovers',
-  runs: { quick: 4, full: 50 },
+  runs: { quick: 3, full: 50 },
   needs: ['namespace'],
   async play(report) {
     let [slowest, full] = [0, 0];

@@ -96,7 +96,7 @@ const LIES: Readonly<Record<string, Lie>> = {
 export const lyingLengths: FaultCase = {
   name: 'lying-lengths',
   shows: `${Object.keys(LIES).length} lies about the length of an answer: no complete wrong body, nothing wrong stored, no connection used on`,
-  runs: { quick: 4, full: 50 },
+  runs: { quick: 2, full: 50 },
   async play(report) {
     const liar = await Liar.start(report);
     await using registry = liar.registry;

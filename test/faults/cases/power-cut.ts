@@ -27,7 +27,7 @@ function powerCut(kind: 'ext4' | 'xfs'): FaultCase {
   return {
     name: `power-cut-${kind}`,
     shows: `the power fails during fills on ${kind}: what was published is there and right afterwards`,
-    runs: { quick: 5, full: 100 },
+    runs: { quick: 3, full: 100 },
     needs: ['namespace', 'xfs_io', `mkfs.${kind}`],
     async play(report) {
       let settled = 0;

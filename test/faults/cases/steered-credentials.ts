@@ -71,15 +71,17 @@ function indexOf(host: string): number {
 
 function answer({ host, url, authorization }: Sighting, response: ServerResponse, minted: Map<string, string>): void {
   const steering = STEERINGS[indexOf(host)];
-  if (host === AUTH) return issue(url, response, minted);
-  if (host === CDN) {
-    if (url === '/again') return void response.writeHead(307, { location: '/again' }).end();
-    return void response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
-  }
-  if (steering === undefined) return void response.writeHead(200).end(JSON.stringify({ token: 'stolen' }));
-  if (!minted.has(authorization.replace(/^Bearer /, ''))) return challenge(host, steering, response);
-  if (!url.includes('/blobs/')) return void response.writeHead(200).end('{}');
-  if (steering.location !== undefined) return void response.writeHead(307, { location: steering.location }).end();
+  if (host === AUTH) issue(url, response, minted);
+  else if (host === CDN && url === '/again') response.writeHead(307, { location: '/again' }).end();
+  else if (host === CDN) sendBlob(response);
+  else if (steering === undefined) response.writeHead(200).end(JSON.stringify({ token: 'stolen' }));
+  else if (!minted.has(authorization.replace(/^Bearer /, ''))) challenge(host, steering, response);
+  else if (!url.includes('/blobs/')) response.writeHead(200).end('{}');
+  else if (steering.location !== undefined) response.writeHead(307, { location: steering.location }).end();
+  else sendBlob(response);
+}
+
+function sendBlob(response: ServerResponse): void {
   response.writeHead(200, { 'content-length': bytes.length }).end(bytes);
 }
 
@@ -94,7 +96,8 @@ function issue(url: string, response: ServerResponse, minted: Map<string, string
   const instead = STEERINGS[indexOf(service)]?.token;
   if (instead !== undefined) {
     const headers = instead.location === undefined ? {} : { location: instead.location };
-    return void response.writeHead(instead.status, headers).end(instead.body ?? '');
+    response.writeHead(instead.status, headers).end(instead.body ?? '');
+    return;
   }
   const token = `token-${Buffer.from(crypto.getRandomValues(new Uint8Array(24))).toString('base64url')}`;
   minted.set(token, service);

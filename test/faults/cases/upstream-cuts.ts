@@ -9,7 +9,7 @@ const PER_CUT = 64 << 10;
 export const upstreamCuts: FaultCase = {
   name: 'upstream-cuts',
   shows: 'an upstream that is cut at any byte is resumed: right bytes or a visibly broken answer, little fetched twice',
-  runs: { quick: 60, full: 1000 },
+  runs: { quick: 30, full: 1000 },
   async play(report) {
     await using scene = await Scene.open(report);
     let broken = 0;

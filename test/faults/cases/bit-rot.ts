@@ -1,0 +1,45 @@
+import { chmod, open, truncate } from 'node:fs/promises';
+import type { FaultCase, Report, Run } from '../case.ts';
+import { publishedIn, within } from '../oracles.ts';
+import { judge, Scene } from '../scene.ts';
+
+const HARMS = ['truncated', 'emptied', 'grown'] as const;
+
+/** Stored files that somebody or something has shortened or lengthened. */
+export const bitRot: FaultCase = {
+  name: 'damaged-files',
+  shows: 'a stored file that has become shorter or longer is never served as a complete answer',
+  runs: { quick: 6, full: 200 },
+  gap: 'the size of a stored file is not compared with what was committed',
+  async play(report) {
+    await using scene = await Scene.open(report);
+    let healed = 0;
+    for (const run of report.runs()) if (await damage(scene, report, run)) healed++;
+    report.note(`${healed} of ${report.done} damaged blobs were fetched anew by themselves`);
+  },
+};
+
+async function damage(scene: Scene, report: Report, { seed, random }: Run): Promise<boolean> {
+  const blob = scene.blob(seed, random.size(2, 1 << 20));
+  const { size } = blob.content;
+  await scene.pull(blob);
+  let path = '';
+  await within(10_000, async () => {
+    path = (await publishedIn(scene.gateway.data)).find(({ digest }) => digest === blob.digest)?.path ?? '';
+    return path !== '';
+  });
+  const harm = random.pick(HARMS);
+  await chmod(path, 0o600);
+  if (harm === 'grown') {
+    await using file = await open(path, 'a');
+    await file.write(random.bytes(random.int(1, 1000)));
+  } else await truncate(path, harm === 'emptied' ? 0 : random.int(1, size - 1));
+  const url = `${scene.gateway.own}/v2/docker.io/library/app/blobs/${blob.digest}`;
+  const answer = await scene.client.request(url);
+  const outcome = judge(answer, blob.digest);
+  report.expect(
+    outcome !== 'wrong',
+    `a ${harm} file is served as a complete answer of ${answer.length} bytes for ${size}`,
+  );
+  return outcome === 'right';
+}

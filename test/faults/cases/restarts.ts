@@ -1,0 +1,85 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { FaultCase } from '../case.ts';
+import { publishedIn, within } from '../oracles.ts';
+import { Scene } from '../scene.ts';
+
+const CLIENTS = 6;
+
+/** SIGTERM while clients pull: what has begun is finished. */
+export const drained: FaultCase = {
+  name: 'drained-restarts',
+  shows: 'SIGTERM in the midst of pulls: every answer that has begun is finished, and the process ends by itself',
+  runs: { quick: 3, full: 50 },
+  async play(report) {
+    await using scene = await Scene.open(report);
+    let longest = 0;
+    for (const { seed, random } of report.runs()) {
+      const blobs = Array.from({ length: CLIENTS }, (_, index) =>
+        scene.blob(`${seed} ${index}`, random.size(1000, 4 << 20)),
+      );
+      for (const { digest, content } of blobs) {
+        scene.upstream.fault({ role: 'cdn', reference: digest }, { bytesPerSecond: Math.max(20_000, content.size) });
+      }
+      const begun = new Set<number>();
+      const pulls = blobs.map((blob, index) => scene.pull(blob, { onHead: () => begun.add(index) }));
+      await sleep(random.int(0, 1200));
+      const answered = [...begun];
+      const started = performance.now();
+      await scene.gateway.down();
+      longest = Math.max(longest, performance.now() - started);
+      const outcomes = await Promise.all(pulls);
+      for (const index of answered) {
+        report.expect(outcomes[index] === 'right', `an answer that had begun is ${JSON.stringify(outcomes[index])}`);
+      }
+      await scene.gateway.up();
+      scene.upstream.clearFaults();
+    }
+    report.note(`the longest drain took ${longest.toFixed(0)} ms (allowed 30000)`);
+    report.expect(longest < 35_000, `a drain took ${longest} ms`);
+    await scene.measure();
+    await scene.verify();
+  },
+};
+
+/** Of two processes on one data directory the one that fetches is killed. */
+export const takenOver: FaultCase = {
+  name: 'killed-fetcher',
+  shows:
+    'of two processes the one that fetches is killed: the other one serves at once, and goes on with what is there',
+  runs: { quick: 2, full: 50 },
+  async play(report) {
+    await using scene = await Scene.open(report, { processes: 2 });
+    const [first, second] = scene.gateways;
+    if (first === undefined || second === undefined) return;
+    let slowest = 0;
+    for (const { seed, random } of report.runs()) {
+      const blob = scene.blob(seed, random.size(8 << 20, 24 << 20));
+      const stall = scene.upstream.fault(
+        { role: 'cdn', reference: blob.digest, times: 1 },
+        { stallAfter: random.int(5 << 20, blob.content.size - 1) },
+      );
+      const pulling = scene.pull(blob, {}, first);
+      await within(20_000, () => scene.upstream.bytes({ role: 'cdn', reference: blob.digest }) >= 5 << 20);
+      await sleep(random.int(0, 300));
+      await first.down('SIGKILL');
+      stall.remove();
+      await pulling;
+      const started = performance.now();
+      const outcome = await scene.pull(blob, {}, second);
+      slowest = Math.max(slowest, performance.now() - started);
+      report.expect(outcome === 'right', `the other process answers ${JSON.stringify(outcome)}`);
+      const gets = scene.fetches(blob);
+      report.expect(gets <= 2, `${gets} upstream GETs for one blob and one kill`);
+      const stored = await within(10_000, async () =>
+        (await publishedIn(second.data)).some(({ digest }) => digest === blob.digest),
+      );
+      report.expect(stored, 'what the killed process had begun is not stored by the other one');
+      const bytes = scene.upstream.bytes({ role: 'cdn', reference: blob.digest });
+      report.expect(bytes < 2 * blob.content.size, `${bytes} bytes sent for a blob of ${blob.content.size}`);
+      await first.up();
+    }
+    report.note(`the other process served it at worst after ${slowest.toFixed(0)} ms`);
+    await scene.measure();
+    await scene.verify();
+  },
+};
