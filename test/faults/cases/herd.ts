@@ -2,6 +2,8 @@ import type { FaultCase } from '../case.ts';
 import { Scene } from '../scene.ts';
 
 const CLIENTS = 1000;
+/** Two blocks of 512 KiB for each answer, and what there is beside. */
+const spareMemory = CLIENTS * (5 << 18);
 
 function herd(name: string, processes: number, shows: string): FaultCase {
   return {
@@ -9,7 +11,7 @@ function herd(name: string, processes: number, shows: string): FaultCase {
     shows,
     runs: { quick: 1, full: 3 },
     async play(report) {
-      await using scene = await Scene.open(report, { processes });
+      await using scene = await Scene.open(report, { processes, spareMemory });
       for (const { seed } of report.runs()) {
         const blob = scene.blob(seed, report.isQuick ? 1 << 20 : 8 << 20);
         scene.upstream.addBlob('library/other', blob);
