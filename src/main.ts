@@ -24,7 +24,7 @@ export interface Layover {
   reopenLogs(): void;
   /** Lets what can change without a restart take effect, and reads the files again that upstreams name. */
   reload(next: Config): Promise<Reload>;
-  /** Stops accepting, finishes what runs for at most `drain` milliseconds, parks the fills. */
+  /** Stops accepting, finishes what runs for at most `drain` milliseconds, parks the fills; once, however often called. */
   close(drain: number): Promise<void>;
 }
 
@@ -63,7 +63,7 @@ export async function startLayover(
   const identity = await openIdentity(config, now);
   let isReady = false;
   const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, disk, isReady: () => isReady });
-  const close = async (drain: number): Promise<void> => {
+  const end = async (drain: number): Promise<void> => {
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
@@ -73,6 +73,11 @@ export async function startLayover(
     disk[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
     await telemetry.close();
+  };
+  let ending: Promise<void> | undefined;
+  const close = (drain: number): Promise<void> => {
+    ending ??= end(drain);
+    return ending;
   };
   try {
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);

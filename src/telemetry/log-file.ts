@@ -22,6 +22,7 @@ const append = promisify<number, string>(appendFile);
 /** A file that is appended to and rotated before it would grow over its size. Throws when it cannot be opened. */
 export function openLogFile(file: string, { maxSize, keep }: Rotation): Sink {
   let { fd, size } = open(file);
+  let isClosed = false;
   const rotate = (): void => {
     // Where this fails, the old file is written on for as long again.
     size = 0;
@@ -36,12 +37,17 @@ export function openLogFile(file: string, { maxSize, keep }: Rotation): Sink {
   };
   return {
     async append(lines) {
+      if (isClosed) throw new Error(`${file} is closed`);
       const length = Buffer.byteLength(lines);
       if (maxSize > 0 && size > 0 && size + length > maxSize) rotate();
       await append(fd, lines);
       size += length;
     },
-    close: () => closeSync(fd),
+    // The number of a closed descriptor may already be another file: it is closed once.
+    close() {
+      if (!isClosed) closeSync(fd);
+      isClosed = true;
+    },
   };
 }
 

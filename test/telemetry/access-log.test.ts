@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -198,4 +198,15 @@ onLinux('a full disk is told to the operator once and neither throws nor blocks 
     notices.map(({ message, fields }) => [message, fields]),
     [['the access log loses lines', { file: '/dev/full' }]],
   );
+});
+
+test.serial('closing a log twice closes no other file', async (t) => {
+  const dir = await directory(t);
+  const log = openAccessLog({ file: join(dir, 'access.log'), format: 'json' });
+  await log.close();
+  // The next file gets the lowest free number, which was the log's.
+  const other = await open(join(dir, 'other'), 'w');
+  await log.close();
+  await t.notThrowsAsync(other.write('still open'));
+  await other.close();
 });
