@@ -3,6 +3,7 @@ import { bitRot } from './cases/bit-rot.ts';
 import { departures, idlers, slowReader } from './cases/clients.ts';
 import { diskFull } from './cases/disk-full.ts';
 import { encodings } from './cases/encodings.ts';
+import { eviction } from './cases/eviction.ts';
 import { flippedBytes } from './cases/flipped-bytes.ts';
 import { garbage, poison } from './cases/garbage.ts';
 import { herds } from './cases/herd.ts';
@@ -29,6 +30,7 @@ export const cases: readonly FaultCase[] = [
   smuggling,
   serverNames,
   diskFull,
+  eviction,
   privateContent,
   steeredCredentials,
   outages,

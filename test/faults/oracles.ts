@@ -80,3 +80,13 @@ export async function within(milliseconds: number, holds: () => boolean | Promis
   }
   return true;
 }
+
+/** Bytes that the files of a directory take on disk, one with several names once. */
+export async function allocatedBelow(directory: string): Promise<number> {
+  const inodes = new Map<number, number>();
+  for (const path of await filesBelow(directory)) {
+    const stat = await lstat(path).catch(() => undefined);
+    if (stat !== undefined) inodes.set(stat.ino, stat.blocks * 512);
+  }
+  return inodes.values().reduce((sum, bytes) => sum + bytes, 0);
+}

@@ -37,13 +37,14 @@ const HOSTS: readonly string[] = [
 ];
 const PRESENTED: readonly string[] = [HUB, 'quay.io'];
 const OWN: readonly string[] = ['gateway.lan', 'localhost', '127.0.0.1'];
-const FLAT = 20 << 20;
+/** Bytes; a server's memory settles after some ten thousand handshakes, a kilobyte kept of each would be more. */
+const FLAT = 160 << 20;
 
 /** Server names and Host fields in all combinations, and server names that nobody ever gave to anything. */
 export const serverNames: FaultCase = {
   name: 'server-names',
   shows: 'a request goes nowhere unless its Host is the server name of its handshake; unknown names get no certificate',
-  runs: { quick: 1500, full: 50_000 },
+  runs: { quick: 1500, full: 200_000 },
   async play(report) {
     await using scene = await Scene.open(report);
     await tryPairs(scene, report);
@@ -73,8 +74,8 @@ async function tryPairs(scene: Scene, report: Report): Promise<void> {
   for (const servername of NAMES) {
     for (const host of HOSTS) {
       for (const form of ['origin', 'absolute'] as const) {
-        const before = scene.upstream.requests.length;
-        const target = form === 'origin' ? '/v2/' : 'https://quay.io/v2/';
+        const path = `/v2/library/pair-${answered + refused}/tags/list`;
+        const target = form === 'origin' ? path : `https://quay.io${path}`;
         const request = `GET ${target} HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`;
         const tls = { ca, servername, checkServerIdentity: () => undefined };
         const { text } = await send({ port: https, tls }, Buffer.from(request, 'utf8'), 20_000);
@@ -82,7 +83,8 @@ async function tryPairs(scene: Scene, report: Report): Promise<void> {
         const what = `${form} with ${servername || 'no name'} and ${JSON.stringify(host.slice(0, 60))}`;
         if (status === undefined || status === 400 || status === 421) {
           refused++;
-          report.expect(scene.upstream.requests.length === before, `${what}: refused, and the upstream was asked`);
+          const isAsked = scene.upstream.requests.some(({ url }) => url.includes(path));
+          report.expect(!isAsked, `${what}: refused, and the upstream was asked`);
         } else answered++;
         report.expect(status === undefined || mayAnswer(servername, host, form) || status >= 400, `${what}: ${status}`);
         if (mayAnswer(servername, host, form)) report.expect(status !== 421 && status !== 400, `${what}: ${status}`);
