@@ -63,7 +63,7 @@ export async function startLayover(
   const identity = await openIdentity(config, now);
   let isReady = false;
   const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, disk, isReady: () => isReady });
-  const end = async (drain: number): Promise<void> => {
+  const close = once(async (drain) => {
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
@@ -73,12 +73,7 @@ export async function startLayover(
     disk[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
     await telemetry.close();
-  };
-  let ending: Promise<void> | undefined;
-  const close = (drain: number): Promise<void> => {
-    ending ??= end(drain);
-    return ending;
-  };
+  });
   try {
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
@@ -101,6 +96,14 @@ export async function startLayover(
     await close(0);
     throw error;
   }
+}
+
+function once(close: (drain: number) => Promise<void>): (drain: number) => Promise<void> {
+  let closing: Promise<void> | undefined;
+  return (drain) => {
+    closing ??= close(drain);
+    return closing;
+  };
 }
 
 function aliasesOf({ upstreams }: Config): Map<string, string> {

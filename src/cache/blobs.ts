@@ -10,7 +10,7 @@ import type { Fill } from './fill.ts';
 import type { Begun, Fills } from './fills.ts';
 import { Follower } from './follower.ts';
 import type { Asking, Membership, Proof } from './membership.ts';
-import { readWhole, type SmallObjects } from './small-objects.ts';
+import type { SmallObjects } from './small-objects.ts';
 import { lengthOf, type Source } from './source.ts';
 import { verified } from './verified-stream.ts';
 
@@ -76,12 +76,15 @@ export class Blobs {
     const { content, small } = this.#parts;
     const kept = small.get(digest);
     if (kept !== undefined) return used(asking, { kind: 'content', digest, size: kept.length, body: kept, handling });
-    const object = await content.openBlob(digest);
+    const link = await content.link(asking.repository, digest);
+    const object = await content.openBlob(digest, link?.size);
     if (object === undefined) return undefined;
     const { size } = object;
+    // What was said of its size was wrong, and the blob is right.
+    if (link?.size !== undefined && link.size !== size) await content.addLink(asking.repository, digest, { size });
     if (!small.takes(size)) return used(asking, { kind: 'content', digest, size, body: object, handling });
     await using opened = object;
-    const bytes = await readWhole(opened);
+    const bytes = await content.readBlob(digest, opened);
     if (bytes === undefined) return undefined;
     small.set(digest, bytes);
     return used(asking, { kind: 'content', digest, size, body: bytes, handling });
@@ -98,11 +101,12 @@ export class Blobs {
       return upstreamAnswer(begun.response, REFUSED, true);
     }
     const probe = probeOf(asking, digest);
-    const record = (): Promise<void> => membership.record(asking, source.identity, digest, probe);
+    const record = (size?: number): Promise<void> =>
+      membership.record(asking, source.identity, digest, probe, size === undefined ? {} : { size });
     // It follows before anything else is waited for, so that the bytes stay at hand whatever becomes of the fill.
     if (begun.kind === 'fill' && begun.first) {
       const missed: Handling = { cache: 'miss', why: small.missing(digest), stored: true };
-      return follow(asking, begun.fill, source, ranges, missed, record());
+      return follow(asking, begun.fill, source, ranges, missed, record(begun.fill.size));
     }
     if (begun.first && begun.kind !== 'stored') await record();
     else if (!known && (await membership.prove(asking, digest, probe)).kind === 'refused')

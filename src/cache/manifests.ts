@@ -8,7 +8,6 @@ import { UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, used } from './answer.ts';
 import type { Parts } from './blobs.ts';
 import type { Asking, Proof } from './membership.ts';
-import { readWhole } from './small-objects.ts';
 import { lengthOf } from './source.ts';
 import { verified } from './verified-stream.ts';
 
@@ -99,7 +98,7 @@ export class Manifests {
     }
     const mediaType = essence(response.headers['content-type'] ?? '') || MediaType.ociManifest;
     const stored = await this.keep(asking, digest, mediaType, bytes);
-    await membership.record(asking, identity, digest, probe, mediaType);
+    await membership.record(asking, identity, digest, probe, { mediaType });
     return {
       kind: 'content',
       digest,
@@ -117,7 +116,7 @@ export class Manifests {
     if (kept !== undefined) return kept;
     await using object = await content.openBlob(digest);
     if (object === undefined || object.size > MAX_MANIFEST) return undefined;
-    const bytes = await readWhole(object);
+    const bytes = await content.readBlob(digest, object);
     if (bytes !== undefined) small.set(digest, bytes);
     return bytes;
   }

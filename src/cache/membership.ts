@@ -4,10 +4,12 @@ import type { Digest } from '../oci/digest.ts';
 import { essence } from '../oci/media-type.ts';
 import { cachedRepository, namespaced, type Repository } from '../oci/route.ts';
 import type { Content } from '../store/content.ts';
+import type { Link } from '../store/records.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { Identity, UpstreamResponse } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { lengthOf } from './source.ts';
 
 /** What every question to the cache carries. */
 export interface Asking {
@@ -68,11 +70,11 @@ export class Membership {
     identity: Identity,
     digest: Digest,
     probe: Probe,
-    mediaType?: string,
+    link: Link = {},
   ): Promise<void> {
     await this.#access.proved(caller, identity, repository, probe);
     try {
-      await this.#content.addLink(repository, digest, mediaType === undefined ? {} : { mediaType });
+      await this.#content.addLink(repository, digest, link);
       if (await this.#access.isPublic(repository)) await this.#content.markPublic(digest, repository);
     } catch (error) {
       tellFailed(`cannot link ${digest} into ${namespaced(repository)}`, error);
@@ -112,10 +114,11 @@ export class Membership {
         await this.refuse(asking, identity, response.status);
         return { kind: 'refused', response };
       }
-      const mediaType = probe.kind === 'manifest' ? essence(response.headers['content-type'] ?? '') : undefined;
-      await this.record(asking, identity, digest, probe, mediaType);
-      const size = Number(response.headers['content-length']);
-      return { kind: 'asked', ...(Number.isSafeInteger(size) && { size }) };
+      const size = lengthOf(response.headers['content-length']);
+      const known = size === undefined ? {} : { size };
+      const mediaType = essence(response.headers['content-type'] ?? '');
+      await this.record(asking, identity, digest, probe, probe.kind === 'manifest' ? { mediaType } : known);
+      return { kind: 'asked', ...known };
     } catch (error) {
       if (isOutOfReach(error) && (await this.bridges(asking, digest, probe))) return { kind: 'offline' };
       throw error;

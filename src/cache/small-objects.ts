@@ -1,6 +1,5 @@
 import { LRUCache } from 'lru-cache';
 import type { Digest } from '../oci/digest.ts';
-import type { StoredObject } from '../store/backend.ts';
 
 /** Objects up to this size are served from memory (bytes). */
 const MAX_OBJECT = 64 << 10;
@@ -38,11 +37,4 @@ export class SmallObjects {
   missing(digest: Digest): 'evicted' | 'first-time' {
     return this.#evicted.delete(digest) ? 'evicted' : 'first-time';
   }
-}
-
-/** All bytes of an object; `undefined` when the disk does not give them. */
-export async function readWhole(object: StoredObject): Promise<Uint8Array | undefined> {
-  const bytes = new Uint8Array(object.size);
-  const read = await object.read(bytes, 0).catch(() => undefined);
-  return read === bytes.length ? bytes : undefined;
 }

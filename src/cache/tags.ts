@@ -121,7 +121,7 @@ export class Tags {
     }
     const entry = entryOf(response);
     if (entry === undefined || isSchema1(entry.mediaType)) return { kind: 'uncacheable' };
-    await membership.record(asking, identity, entry.digest, probeOf(asking, tag), entry.mediaType);
+    await membership.record(asking, identity, entry.digest, probeOf(asking, tag), { mediaType: entry.mediaType });
     await this.#remember(asking, tag, entry);
     return { kind: 'found', entry, ...liveFields(response) };
   }
@@ -144,7 +144,7 @@ export class Tags {
       throw new UpstreamError('protocol', 'the upstream sent a manifest that is not what its digest says');
     const mediaType = essence(response.headers['content-type'] ?? '') || MediaType.ociManifest;
     await this.#manifests.keep(asking, digest, mediaType, bytes);
-    await membership.record(asking, identity, digest, probeOf(asking, tag), mediaType);
+    await membership.record(asking, identity, digest, probeOf(asking, tag), { mediaType });
     const entry = { digest, mediaType, size: bytes.length, checkedAt: Date.now() };
     await this.#remember(asking, tag, entry);
     return { kind: 'found', entry, ...liveFields(response) };

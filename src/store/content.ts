@@ -15,16 +15,18 @@ import {
   upstreamKey,
 } from './content-key.ts';
 import { KeyedGate } from './gate.ts';
-import { isCount, parseObject, toJson } from './json.ts';
+import { parseObject, toJson } from './json.ts';
+import { digestOfObject } from './object-digest.ts';
 import { RecentRecords } from './recent-records.ts';
-import { type AccessRecord, parseAccessRecord, parseTagRecord, type TagRecord } from './records.ts';
-
-/** That a digest belongs to a repository, and what is known of it: media type and size for manifests only. */
-export interface Link {
-  readonly mediaType?: string;
-  /** Bytes. */
-  readonly size?: number;
-}
+import {
+  type AccessRecord,
+  type Link,
+  parseAccessRecord,
+  parseLink,
+  parsePublic,
+  parseTagRecord,
+  type TagRecord,
+} from './records.ts';
 
 const EMPTY = new Uint8Array();
 const MAX_TRIES = 16;
@@ -46,8 +48,26 @@ export class Content {
     this.#durable = options.durable ?? false;
   }
 
-  openBlob(digest: Digest): Promise<StoredObject | undefined> {
-    return this.#backend.open(blobKey(digest));
+  /**
+   * A blob whose file has another `size` than was said is read as a whole: when its bytes are not its digest's, it is
+   * removed, and counts as absent.
+   */
+  async openBlob(digest: Digest, size?: number): Promise<StoredObject | undefined> {
+    const object = await this.#backend.open(blobKey(digest));
+    if (object === undefined || size === undefined || object.size === size) return object;
+    if ((await digestOfObject(object, algorithmOf(digest))) === digest) return object;
+    await object[Symbol.asyncDispose]();
+    await this.#dropDamaged(digest);
+    return undefined;
+  }
+
+  /** All of a small blob; one whose bytes are not its digest's is removed, and counts as absent. */
+  async readBlob(digest: Digest, object: StoredObject): Promise<Uint8Array | undefined> {
+    const bytes = new Uint8Array(object.size);
+    const read = await object.read(bytes, 0).catch(() => undefined);
+    if (read === bytes.length && digestOf(bytes, algorithmOf(digest)) === digest) return bytes;
+    await this.#dropDamaged(digest);
+    return undefined;
   }
 
   /** Bytes; `undefined` when the blob is not there. */
@@ -197,6 +217,13 @@ export class Content {
     });
   }
 
+  async #dropDamaged(digest: Digest): Promise<void> {
+    const message = `the stored ${digest} is damaged: it is dropped, and fetched again when it is asked for`;
+    publish('notice', { level: 'error', message });
+    await this.removeBlob(digest);
+    publish('content', { phase: 'removed', digest });
+  }
+
   async #put(key: string, bytes: Uint8Array): Promise<void> {
     await this.#backend.put(key, bytes, { durable: this.#durable });
   }
@@ -216,17 +243,4 @@ function readRecord<T>(key: string, bytes: Uint8Array, parse: (bytes: Uint8Array
     publish('notice', { level: 'warn', message: 'a damaged record of the store is ignored', fields: { key } });
   }
   return record;
-}
-
-function parseLink(bytes: Uint8Array): Link | undefined {
-  if (bytes.length === 0) return {};
-  const json = parseObject(bytes);
-  if (json === undefined) return undefined;
-  const { mediaType, size } = json;
-  return { ...(typeof mediaType === 'string' && { mediaType }), ...(isCount(size) && { size }) };
-}
-
-function parsePublic(bytes: Uint8Array): string | undefined {
-  const name = parseObject(bytes)?.repository;
-  return typeof name === 'string' && name !== '' ? name : undefined;
 }

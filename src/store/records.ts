@@ -5,6 +5,13 @@ const MAX_CLASSES = 16;
 const MAX_MOVES = 64;
 const MAX_PROOFS = 4096;
 
+/** That a digest belongs to a repository, and what is known of it: its size where it was told, a media type for manifests only. */
+export interface Link {
+  readonly mediaType?: string;
+  /** Bytes. */
+  readonly size?: number;
+}
+
 /** What a tag meant to clients of one Accept class when it was last looked up. Times: milliseconds since the epoch. */
 export interface TagEntry {
   readonly digest: Digest;
@@ -138,4 +145,19 @@ export function parseAccessRecord(bytes: Uint8Array): AccessRecord | undefined {
   if (json.public === undefined) return record;
   const { since, checked } = asObject(json.public) ?? {};
   return isCount(since) && isCount(checked) ? { public: { since, checked }, ...record } : undefined;
+}
+
+/** An empty record says that the digest belongs there, and no more. */
+export function parseLink(bytes: Uint8Array): Link | undefined {
+  if (bytes.length === 0) return {};
+  const json = parseObject(bytes);
+  if (json === undefined) return undefined;
+  const { mediaType, size } = json;
+  return { ...(typeof mediaType === 'string' && { mediaType }), ...(isCount(size) && { size }) };
+}
+
+/** The namespaced name of a repository. */
+export function parsePublic(bytes: Uint8Array): string | undefined {
+  const name = parseObject(bytes)?.repository;
+  return typeof name === 'string' && name !== '' ? name : undefined;
 }

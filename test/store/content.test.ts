@@ -41,6 +41,21 @@ test('bytes that are not what their digest says are refused', async (t) => {
   t.is(await content.blobSize(digest), undefined);
 });
 
+test('a blob that is said to have another size is dropped when its bytes are wrong, and kept when they are right', async (t) => {
+  const backend = new MemoryBackend();
+  const content = new Content(backend);
+  await content.putBlob(digest, bytes);
+  {
+    await using object = await content.openBlob(digest, 7);
+    t.is(object?.size, 5);
+  }
+  await content.removeBlob(digest);
+  await backend.put(`blobs/sha256/${digest.slice(7, 9)}/${digest.slice(7)}`, Buffer.from('lay'));
+  t.is((await content.openBlob(digest))?.size, 3);
+  t.is(await content.openBlob(digest, 5), undefined);
+  t.is(await content.blobSize(digest), undefined);
+});
+
 test('a finished local file is adopted as a blob of either algorithm', async (t) => {
   const content = new Content(new MemoryBackend());
   for (const algorithm of ['sha256', 'sha512'] as const) {
@@ -214,7 +229,7 @@ test('a damaged record counts as absent, is told about once it is read, and can 
     await content.upstreamRecord('docker.io'),
   ];
   t.deepEqual(reads, [undefined, undefined, undefined, undefined, undefined]);
-  t.is(notices.filter(({ message }) => message.includes('damaged')).length, 5);
+  t.is(notices.filter(({ message }) => message.includes('damaged record')).length, 5);
   await content.updateTag(nginx, 'damaged', (record) => withTag(record, 'damaged', 'I', entry));
   t.is((await content.tag(nginx, 'damaged'))?.history.length, 1);
 });
