@@ -10,8 +10,6 @@ export interface FaultCase {
   readonly shows: string;
   /** How often, with and without `--quick`. */
   readonly runs: { readonly quick: number; readonly full: number };
-  /** Why its violations are told and do not count: what it asks for is not promised yet. */
-  readonly gap?: string;
   /** Programs it needs beside Node; with `namespace`, root too. */
   readonly needs?: readonly string[];
   play(report: Report): Promise<void>;

@@ -44,7 +44,8 @@ async function inject(
   const trace = join(report.dir, `${seed}.strace`);
   const stop = await attach(scene.gateway.pid, call, name, trace);
   for (const outcome of await Promise.all(blobs.map((blob) => scene.pull(blob, { timeout: 60_000 })))) {
-    const key = typeof outcome === 'string' ? outcome : `refused ${outcome.refused}`;
+    const told = typeof outcome === 'string' ? outcome : `refused ${outcome.refused}`;
+    const key = outcome === 'right' ? told : `${told} (${name})`;
     outcomes.set(key, (outcomes.get(key) ?? 0) + 1);
   }
   if (call === 'fsync' && when === '1+') {
