@@ -55,9 +55,14 @@ export class RawRegistry implements AsyncDisposable {
     return `127.0.0.1:${(this.#server.address() as AddressInfo).port}`;
   }
 
+  /** Ends the connections that are kept open for later. */
+  hangUp(): void {
+    for (const socket of this.#sockets) socket.destroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     this.#server.close();
-    for (const socket of this.#sockets) socket.destroy();
+    this.hangUp();
   }
 
   #take(text: string, socket: Socket): { readonly request: RawRequest; readonly length: number } | undefined {

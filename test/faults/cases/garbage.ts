@@ -170,6 +170,7 @@ export const poison: FaultCase = {
       report.expect(statusesOf(text)[0] === 431, `${what}: answered ${statusesOf(text)}`);
     }
     for (const oddity of new Set(registry.oddities)) report.violation(`the upstream was sent ${oddity}`);
+    registry.hangUp();
     await scene.verify();
   },
 };

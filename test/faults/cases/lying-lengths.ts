@@ -110,6 +110,7 @@ export const lyingLengths: FaultCase = {
     }
     report.note(`${told} lies; of them ended right: ${[...liar.right].sort().join(', ')}`);
     for (const oddity of registry.oddities) report.violation(`the gateway sent ${oddity}`);
+    registry.hangUp();
     await scene.verify();
   },
 };

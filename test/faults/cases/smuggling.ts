@@ -33,6 +33,7 @@ export const smuggling: FaultCase = {
       report.note(`${all.length} vectors, ${registry.requests.length} requests seen upstream so far`);
     }
     for (const oddity of new Set(registry.oddities)) report.violation(`the upstream was sent ${oddity}`);
+    registry.hangUp();
     await scene.verify();
   },
 };
