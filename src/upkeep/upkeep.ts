@@ -67,7 +67,8 @@ export class Upkeep implements AsyncDisposable {
   async #first(): Promise<void> {
     this.#on.index.start();
     await this.#sweep();
-    if (!this.#on.space.state().trusted) await this.#on.recount(this.#abort.signal);
+    // Trusted or not: an older version, or somebody's hand, may have put something there meanwhile.
+    await this.#on.recount(this.#abort.signal);
   }
 
   async #again(): Promise<void> {
