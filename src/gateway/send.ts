@@ -3,7 +3,7 @@ import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import type { ByteRange } from '../oci/range.ts';
 import type { Body, ByteSource } from '../registry/exchange.ts';
-import { giveBack, takeBuffer } from './buffers.ts';
+import { giveBack, shareBuffers, takeBuffer } from './buffers.ts';
 
 /** The exchange that an answer belongs to, as its writer sees it. */
 export interface Answering {
@@ -63,6 +63,7 @@ export async function releaseBody(body: Body | undefined): Promise<void> {
 /** An answer's bytes on their way into the socket, one block after the other. */
 class Line implements Disposable {
   readonly out: Outgoing;
+  readonly #share = shareBuffers();
   #refuse: ((reason: unknown) => void) | undefined;
 
   constructor(out: Outgoing) {
@@ -85,6 +86,7 @@ class Line implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    this.#share[Symbol.dispose]();
     this.out.exchange.signal.removeEventListener('abort', this.#abort);
   }
 

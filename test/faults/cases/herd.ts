@@ -2,8 +2,8 @@ import type { FaultCase } from '../case.ts';
 import { Scene } from '../scene.ts';
 
 const CLIENTS = 1000;
-/** Two blocks of 512 KiB for each answer, and what there is beside. */
-const spareMemory = CLIENTS * (5 << 18);
+/** Two blocks of 64 KiB for each answer, and its connection. */
+const spareMemory = CLIENTS * (400 << 10);
 
 function herd(name: string, processes: number, shows: string): FaultCase {
   return {
