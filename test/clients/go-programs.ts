@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
-import { access, mkdir, mkdtemp, readdir, rename, rm } from 'node:fs/promises';
+import { readFileSync } from 'node:fs';
+import { access, mkdir, mkdtemp, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './process.ts';
 
@@ -9,11 +10,16 @@ const cache = '/var/cache/layover-test';
 export class GoPrograms {
   readonly #packages: readonly string[];
   readonly #linking: string;
+  readonly #sums: string;
   /** Where they lie once they are built. */
   readonly folder: string;
 
-  /** `versionVariable` is what the programs print as their version, which only the linker can tell them. */
-  constructor(version: string, packages: readonly string[], versionVariable: string) {
+  /**
+   * `versionVariable` is what the programs print as their version, which only the linker can tell them. `sums`: lines
+   * of go.sum for modules that Go's checksum database does not know.
+   */
+  constructor(version: string, packages: readonly string[], versionVariable: string, sums = '') {
+    this.#sums = sums;
     this.#linking = `-s -w -X ${versionVariable}=${version}`;
     this.#packages = packages.map((path) => `${path}@${version}`);
     const hash = createHash('sha256')
@@ -40,6 +46,7 @@ export class GoPrograms {
         run(['go', '-C', module, ...args], { env: environment(), timeout: 900_000 });
       // within a module of our own, because `go install` refuses modules that replace or exclude others
       await go(['mod', 'init', 'clients.test']);
+      await writeFile(join(module, 'go.sum'), this.#sums);
       await go(['get', ...this.#packages]);
       const paths = this.#packages.map((name) => name.replace(/@.*/, ''));
       await go(['build', '-trimpath', `-ldflags=${this.#linking}`, '-o', `${built}/`, ...paths]);
@@ -80,4 +87,10 @@ export const regctlPrograms = new GoPrograms(
   'v0.11.7',
   ['github.com/regclient/regclient/cmd/regctl'],
   'github.com/regclient/regclient/internal/version.vcsTag',
+);
+export const criPrograms = new GoPrograms(
+  'v1.34.0',
+  ['sigs.k8s.io/cri-tools/cmd/crictl'],
+  'sigs.k8s.io/cri-tools/pkg/version.Version',
+  readFileSync(join(import.meta.dirname, 'crictl.sum'), 'utf8'),
 );

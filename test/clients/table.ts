@@ -5,7 +5,7 @@ import type { Client } from './clients/client.ts';
 import { containerd, containerdInRanges } from './clients/containerd.ts';
 import { cosign, cosignSteps, cosignTags, cosignTagsSteps } from './clients/cosign.ts';
 import { crane } from './clients/crane.ts';
-import { cri } from './clients/cri.ts';
+import { crictl } from './clients/crictl.ts';
 import { docker, dockerWithContainerd } from './clients/docker.ts';
 import { helm, helmSteps } from './clients/helm.ts';
 import { oras, orasSteps } from './clients/oras.ts';
@@ -14,7 +14,7 @@ import { regctl, regctlSteps } from './clients/regctl.ts';
 import { skopeo } from './clients/skopeo.ts';
 import type { Door } from './doors.ts';
 import * as doors from './doors.ts';
-import { buildkitPrograms, helmPrograms, regctlPrograms } from './go-programs.ts';
+import { buildkitPrograms, criPrograms, helmPrograms, regctlPrograms } from './go-programs.ts';
 import type { Step } from './steps.ts';
 import { htpasswdRegistry, openRegistry } from './upstreams/debian-registry.ts';
 import { fakeRegistry } from './upstreams/fake-registry.ts';
@@ -82,6 +82,8 @@ const artifacts = { doors: commands, upstreams: ['hub', 'ghcr', 'quay'] };
 const few = ['hub', 'docker-registry htpasswd'];
 const builders = [doors.transparent, doors.buildkitMirror, doors.buildkitPath, doors.pathOverTls];
 
+const cri = { name: 'crictl', client: crictl, doors: daemon, upstreams: few, prepare: criPrograms.prepare };
+
 export const clients: readonly TestedClient[] = [
   { name: 'podman', generation: 'bookworm', client: podman, doors: imageTools },
   { name: 'podman', generation: 'sid', client: podman, doors: imageTools },
@@ -95,8 +97,8 @@ export const clients: readonly TestedClient[] = [
   { name: 'containerd', generation: 'bookworm', client: containerd, doors: daemon },
   { name: 'containerd', generation: 'sid', client: containerd, doors: daemon },
   { name: 'containerd, parallel ranges', generation: 'sid', client: containerdInRanges, doors: daemon, upstreams: few },
-  { name: 'containerd, CRI', generation: 'bookworm', client: cri, doors: daemon, upstreams: few },
-  { name: 'containerd, CRI', generation: 'sid', client: cri, doors: daemon, upstreams: few },
+  { ...cri, generation: 'bookworm' },
+  { ...cri, generation: 'sid' },
   { name: 'crane', generation: 'sid', client: crane, doors: commands },
   { name: 'oras', generation: 'sid', client: oras, doors: commands, steps: orasSteps },
   {
