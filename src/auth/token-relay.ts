@@ -2,6 +2,7 @@ import { publish } from '../events.ts';
 import { isRepositoryName } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
 import { parseScope } from '../oci/scope.ts';
+import { UpstreamError } from '../upstream/contract.ts';
 import { isOutOfReach } from '../upstream/failure.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import type { Access } from './access.ts';
@@ -30,6 +31,8 @@ export interface TokenAnswer {
 
 /** Seconds a token lives that does not say so (distribution, docs/spec/auth/token.md). */
 const DEFAULT_LIFE = 60;
+/** What can stand in a header (RFC 6750, section 2.1, and what services really issue). */
+const VISIBLE = /^[\x21-\x7e]+$/;
 
 /** Carries token requests to the service that the upstream names, and stands in for it while it is out of reach. */
 export class TokenRelay {
@@ -57,7 +60,11 @@ export class TokenRelay {
       const answer = await upstream.token(request);
       const { status, bytes } = answer;
       // Another gateway stands in for a service that it cannot reach: to our clients its token is worth less than ours.
-      if (status === 200 && tokensIn(bytes).some(isOurs)) return this.#ours(principal, upstream.name);
+      const tokens = status === 200 ? tokensIn(bytes) : [];
+      if (tokens.some(isOurs)) return this.#ours(principal, upstream.name);
+      // A portal or a page of a proxy: the service itself was not reached.
+      if (status === 200 && tokens.length === 0)
+        throw new UpstreamError('unreachable', `the token service of ${upstream.name} answered without a token`);
       if (status === 200) this.#remember(upstream.name, bytes, principal);
       if (status === 401 || status === 403) {
         for (const repository of repositories) await this.#access.withdraw(principal, repository);
@@ -105,7 +112,7 @@ function repositoriesOf(upstream: string, scopes: string): Repository[] {
 
 function tokensIn(bytes: Uint8Array): string[] {
   const { token, access_token: accessToken } = parseDocument(bytes);
-  return [token, accessToken].filter((found) => typeof found === 'string');
+  return [token, accessToken].filter((found) => typeof found === 'string').filter((found) => VISIBLE.test(found));
 }
 
 function parseDocument(bytes: Uint8Array): Record<string, unknown> {

@@ -182,6 +182,16 @@ test('while the token server is away, a scope gets a token of ours and a login g
   await until(async () => (await registry.login([], ADA)).status === 200);
 });
 
+test('a page instead of a token counts as a token server that is away', async (t) => {
+  await using scene = await open();
+  const { registry, upstream } = scene;
+  t.is((await registry.get(PRIVATE, 'manifests/latest', await registry.token([PRIVATE], ADA))).status, 200);
+  upstream.fault({ kind: 'token' }, { corruptAt: 0 });
+  t.is((await registry.login([], ADA)).status, 504);
+  const ours = `Bearer ${documentOf(await registry.login([PRIVATE], ADA)).token}`;
+  t.is((await registry.get(PRIVATE, 'manifests/latest', ours)).status, 200);
+});
+
 test('our tokens never reach an upstream, whatever is asked with them, and also when they are over', async (t) => {
   await using elsewhere = await startUpstream({ profile: 'ghcr', users: USERS, tls: false });
   await using upstream = await startUpstream({ users: USERS, tls: false });
