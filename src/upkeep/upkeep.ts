@@ -67,8 +67,7 @@ export class Upkeep implements AsyncDisposable {
   async #first(): Promise<void> {
     this.#on.index.start();
     await this.#sweep();
-    // Trusted or not: an older version, or somebody's hand, may have put something there meanwhile.
-    await this.#on.recount(this.#abort.signal);
+    if (!this.#on.space.state().trusted) await this.#on.recount(this.#abort.signal);
   }
 
   async #again(): Promise<void> {

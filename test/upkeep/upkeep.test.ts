@@ -73,27 +73,6 @@ test.serial('soon after the start, what crashed processes left and what nobody w
 });
 
 test.serial(
-  'soon after the start, what somebody put into the cache while the gateway was down is counted',
-  async (t) => {
-    const { gateway, data } = await start(t);
-    await gateway.down();
-    const restored = join(data, 'cache/blobs/sha256/00');
-    await mkdir(restored, { recursive: true });
-    await writeFile(join(restored, '0'.repeat(64)), Buffer.alloc(3 << 20));
-    await gateway.up();
-    const used = await eventually(
-      async () => {
-        const { body } = await gateway.client.request(`${gateway.admin}/metrics`);
-        return Number(/^layover_store_used_bytes (\S+)$/m.exec(body.toString())?.[1]);
-      },
-      (bytes) => bytes >= 3 << 20,
-      30_000,
-    );
-    t.true(used >= 3 << 20, String(used));
-  },
-);
-
-test.serial(
   'the space, the index and partial downloads are shown by metrics, and a failing disk by readyz',
   async (t) => {
     const { gateway } = await start(t);
