@@ -25,6 +25,13 @@ async function stage(t: ExecutionContext, storage: object): Promise<Stage> {
     config: { storage: { reserve: '0', ...storage } },
   });
   t.teardown(() => gateway[Symbol.asyncDispose]());
+  // Until there is an index, which begins a second after the start, eviction goes by the times of the files.
+  const ready = await eventually(
+    async () => (await gateway.client.request(`${gateway.admin}/metrics`)).body.toString(),
+    (metrics) => metrics.includes('\nlayover_index_ready 1'),
+    20_000,
+  );
+  t.true(ready.includes('\nlayover_index_ready 1'));
   return { upstream, gateway, data: join(gateway.dir, 'data') };
 }
 
