@@ -1,10 +1,10 @@
 import test from 'ava';
 import fc from 'fast-check';
-import type { UpstreamConfig } from '../../src/config/config.ts';
 import { routeTable } from '../../src/gateway/door.ts';
 import { type Asked, route } from '../../src/gateway/route.ts';
 import { RegistryError } from '../../src/oci/error.ts';
 import { namespaced, referenceText } from '../../src/oci/route.ts';
+import { upstreamConfig } from './start.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
@@ -13,37 +13,17 @@ const table = routeTable({
   mirror: { default: 'docker.io' },
   hosted: { repositories: ['team/**'] },
   upstreams: {
-    'docker.io': upstream('docker.io', {
+    'docker.io': upstreamConfig('docker.io', {
       hosts: ['docker.io', 'index.docker.io', 'registry-1.docker.io'],
       authHosts: ['auth.docker.io'],
       tokenHosts: ['auth.docker.io'],
       urls: [new URL('https://registry-1.docker.io')],
     }),
-    'ghcr.io': upstream('ghcr.io', {}),
-    'lscr.io': upstream('lscr.io', { tokenHosts: ['ghcr.io'] }),
-    lab: upstream('lab', { hosts: ['lab.example'], urls: [new URL('http://10.1.1.1:5000/base')] }),
+    'ghcr.io': upstreamConfig('ghcr.io', {}),
+    'lscr.io': upstreamConfig('lscr.io', { tokenHosts: ['ghcr.io'] }),
+    lab: upstreamConfig('lab', { hosts: ['lab.example'], urls: [new URL('http://10.1.1.1:5000/base')] }),
   },
 });
-
-function upstream(name: string, some: Partial<UpstreamConfig>): UpstreamConfig {
-  const tags = { ttl: 0, staleOnError: 0 };
-  const urls = [new URL(`https://${name}`)];
-  return {
-    name,
-    hosts: [name],
-    authHosts: [],
-    urls,
-    tokenHosts: [],
-    blobHosts: [],
-    tags,
-    challenge: 'relay',
-    complete: 'off',
-    deny: [],
-    credentials: [],
-    limit: {},
-    ...some,
-  };
-}
 
 /** A target in one line: what it is, by which door, and what is asked for. */
 function summary(asked: Asked): string {
