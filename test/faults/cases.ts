@@ -2,12 +2,14 @@ import type { FaultCase } from './case.ts';
 import { bitRot } from './cases/bit-rot.ts';
 import { departures, idlers, slowReader } from './cases/clients.ts';
 import { diskFull } from './cases/disk-full.ts';
+import { displacedSources } from './cases/displaced-sources.ts';
 import { encodings } from './cases/encodings.ts';
 import { eviction } from './cases/eviction.ts';
 import { flippedBytes } from './cases/flipped-bytes.ts';
 import { garbage, poison } from './cases/garbage.ts';
 import { herds } from './cases/herd.ts';
 import { killedGateway } from './cases/killed-gateway.ts';
+import { lostNames } from './cases/lost-names.ts';
 import { lyingLengths } from './cases/lying-lengths.ts';
 import { certificates, outages } from './cases/outages.ts';
 import { powerCuts } from './cases/power-cut.ts';
@@ -26,6 +28,7 @@ export const cases: readonly FaultCase[] = [
   upstreamCuts,
   flippedBytes,
   lyingLengths,
+  displacedSources,
   ...herds,
   smuggling,
   serverNames,
@@ -35,6 +38,7 @@ export const cases: readonly FaultCase[] = [
   steeredCredentials,
   outages,
   certificates,
+  lostNames,
   drained,
   takenOver,
   departures,

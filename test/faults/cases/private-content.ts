@@ -4,9 +4,9 @@ import { toBytes } from '../../support/content.ts';
 import { blobsOf, type Image, makeImage } from '../../support/image.ts';
 import type { FaultCase, Report, Run } from '../case.ts';
 import type { Gateway } from '../gateway.ts';
+import { HOST, login } from '../login.ts';
 import { Scene } from '../scene.ts';
 
-const HOST = 'registry-1.docker.io';
 const OWNERS = ['ada', 'bob'] as const;
 const USERS: Readonly<Record<string, string>> = {
   ada: 'canary-secret-of-ada',
@@ -79,22 +79,6 @@ async function cache({ gateway, report }: Scene, { owner, name, image }: Secret)
     const answer = await client.request(`https://${HOST}/v2/${name}/${kind}/${digest}`, { headers });
     report.expect(answer.digest === digest, `the owner of ${name} gets ${answer.status}`);
   }
-}
-
-/** A token for as much of the repositories as the caller may read. */
-async function login(
-  client: Client,
-  names: readonly string[],
-  user?: string,
-  password?: string,
-): Promise<Record<string, string>> {
-  const url = new URL(`https://${HOST}/v2/_layover/token?service=registry.docker.io`);
-  for (const name of names) url.searchParams.append('scope', `repository:${name}:pull`);
-  const basic = Buffer.from(`${user}:${password}`).toString('base64');
-  const headers: Record<string, string> = user === undefined ? {} : { authorization: `Basic ${basic}` };
-  const { body } = await client.request(url, { headers });
-  const { token } = JSON.parse(body.toString()) as { token?: string };
-  return token === undefined ? {} : { authorization: `Bearer ${token}` };
 }
 
 async function callersOf(gateway: Gateway, secrets: readonly Secret[]): Promise<readonly Caller[]> {
