@@ -5,6 +5,7 @@ import { diskFull } from './cases/disk-full.ts';
 import { displacedSources } from './cases/displaced-sources.ts';
 import { encodings } from './cases/encodings.ts';
 import { eviction } from './cases/eviction.ts';
+import { firstStarts } from './cases/first-starts.ts';
 import { flippedBytes } from './cases/flipped-bytes.ts';
 import { garbage, poison } from './cases/garbage.ts';
 import { herds } from './cases/herd.ts';
@@ -16,6 +17,8 @@ import { powerCuts } from './cases/power-cut.ts';
 import { privateContent } from './cases/private-content.ts';
 import { drained, takenOver } from './cases/restarts.ts';
 import { serverNames } from './cases/server-names.ts';
+import { slowHttp } from './cases/slow-http.ts';
+import { slowUpstreams } from './cases/slow-upstreams.ts';
 import { smuggling } from './cases/smuggling.ts';
 import { steeredCredentials } from './cases/steered-credentials.ts';
 import { syscalls } from './cases/syscalls.ts';
@@ -39,11 +42,14 @@ export const cases: readonly FaultCase[] = [
   outages,
   certificates,
   lostNames,
+  slowUpstreams,
+  firstStarts,
   drained,
   takenOver,
   departures,
   slowReader,
   idlers,
+  slowHttp,
   garbage,
   poison,
   encodings,

@@ -42,9 +42,9 @@ export async function openLoopback(): Promise<void> {
   await execute('ip', ['link', 'set', 'lo', 'up']);
 }
 
-/** The programs among `names` that this machine does not have. */
-export async function missing(names: readonly string[]): Promise<string[]> {
-  const folders = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(':');
+/** The programs among `names` that this machine does not have, in the folders of PATH and those of the system. */
+export async function missing(names: readonly string[], path = process.env.PATH ?? ''): Promise<string[]> {
+  const folders = `${path}:/usr/sbin:/sbin`.split(':');
   const absent: string[] = [];
   for (const name of names) {
     const found = await Promise.any(folders.map((folder) => access(`${folder}/${name}`, constants.X_OK))).then(
