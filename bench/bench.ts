@@ -1,37 +1,85 @@
 import { mkdir, writeFile } from 'node:fs/promises';
-import { cpus } from 'node:os';
-import { join } from 'node:path';
+import { cpus, loadavg } from 'node:os';
+import { dirname, join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
+import { explainedInDocument, title, unexplained } from './explanations.ts';
 import { Field } from './field.ts';
 import { Measures } from './measures.ts';
-import { report } from './report.ts';
-import { measureCold } from './rows/cold.ts';
-import { measureFirstStart, measureStart } from './rows/start.ts';
-import { measureIdle, measureWarm } from './rows/warm.ts';
+import { conclusion, report } from './report.ts';
+import type { Workload } from './workload.ts';
+import { chosen } from './workloads.ts';
 
-/** Layover beside nginx and docker-registry, in front of one upstream, on this machine alone. */
-const { values } = parseArgs({ options: { quick: { type: 'boolean', default: false }, rounds: { type: 'string' } } });
-const rounds = Number(values.rounds ?? (values.quick ? 3 : 5));
+/** Layover beside nginx, docker-registry and distribution, in front of one upstream, on this machine alone. */
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    rounds: { type: 'string' },
+    only: { type: 'string', multiple: true, default: [] },
+    list: { type: 'boolean', default: false },
+    json: { type: 'string' },
+  },
+});
+const { quick: isQuick } = values;
+const names = values.only.flatMap((text) => text.split(',')).map((name) => name.trim());
+const all = chosen(names, isQuick);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
+process.setMaxListeners(0);
+if (values.list) list(all);
+else await run(all, Number(values.rounds ?? (isQuick ? 3 : 5)));
 
-const began = new Date();
-const measures = new Measures();
-await using field = await Field.open();
-measureFirstStart(field, measures);
-measureIdle(field, measures);
-await field.warmUp();
-for (let round = 0; round < rounds; round++) {
-  console.error(`round ${round + 1} of ${rounds} …`);
-  await measureWarm(field, measures, values.quick ? 1000 : 3000);
-  await measureCold(field, measures, round);
-  await measureStart(field, measures, round);
+function list(workloads: readonly Workload[]): void {
+  for (const { name, about, rows } of workloads) {
+    console.log(`${name}: ${about}`);
+    for (const row of rows) console.log(`  ${title(row)}${row.goals === undefined ? '' : ' (has a goal)'}`);
+  }
 }
 
-const machine = { processor: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version };
-console.log(`\n${machine.cores} × ${machine.processor}, Node ${machine.node}, loopback, TLS 1.3 with AES-128-GCM`);
-console.log(`medians of ${rounds} interleaved rounds (least–greatest); 1 GB is 10⁹ bytes\n\n${report(measures)}\n`);
-const results = join(import.meta.dirname, 'results');
-await mkdir(results, { recursive: true });
-const file = join(results, `${began.toISOString().replaceAll(':', '-')}.json`);
-await writeFile(file, `${JSON.stringify({ began, machine, rounds, measures }, undefined, 2)}\n`);
-console.log(`raw figures: ${file}`);
+async function run(workloads: readonly Workload[], rounds: number): Promise<void> {
+  const [began, load] = [new Date(), loadavg()];
+  const measures = new Measures();
+  const able = await possible(workloads);
+  {
+    await using field = await Field.open(isQuick);
+    for (let round = 0; round < rounds; round++)
+      for (const workload of able.filter((one) => round < (one.rounds ?? rounds))) {
+        console.error(`${clock(began)} round ${round + 1} of ${rounds}: ${workload.name} …`);
+        await workload.measure({ field, measures, round, time: isQuick ? 700 : 1500, isQuick });
+      }
+  }
+  const machine = { processor: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, load };
+  const known = await explainedInDocument();
+  console.log(`\n${machine.cores} × ${machine.processor}, Node ${machine.node}, loopback, TLS 1.3 with AES-128-GCM`);
+  console.log(`load before ${load.map((value) => value.toFixed(2)).join(', ')}; took ${clock(began)}`);
+  console.log(
+    `medians of up to ${rounds} interleaved rounds (least–greatest); 1 GB is 10⁹ bytes\n\n${report(measures)}\n`,
+  );
+  console.log(`${conclusion(measures, known)}\n`);
+  const file = await keep({ began, machine, rounds, isQuick, measures });
+  console.log(`raw figures: ${file}`);
+  // A few short rounds on a machine that does other things judge nothing.
+  if (!isQuick && unexplained(measures, known).length > 0) process.exitCode = 1;
+}
+
+async function possible(workloads: readonly Workload[]): Promise<Workload[]> {
+  const able: Workload[] = [];
+  for (const workload of workloads) {
+    const reason = await workload.cannot?.();
+    if (reason === undefined) able.push(workload);
+    else console.log(`${workload.name} is left out: ${reason}`);
+  }
+  return able;
+}
+
+async function keep(results: { readonly began: Date } & Readonly<Record<string, unknown>>): Promise<string> {
+  const name = `${results.began.toISOString().replaceAll(':', '-')}.json`;
+  const file = resolve(values.json ?? join(import.meta.dirname, 'results', name));
+  await mkdir(dirname(file), { recursive: true });
+  await writeFile(file, `${JSON.stringify(results, undefined, 2)}\n`);
+  return file;
+}
+
+/** Minutes and seconds since then. */
+function clock(began: Date): string {
+  const seconds = Math.round((Date.now() - began.getTime()) / 1000);
+  return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, '0')}`;
+}

@@ -3,87 +3,100 @@ import { mkdir, mkdtemp, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createAuthority } from '../test/support/pki.ts';
-import { SeededBlob } from './blobs.ts';
-import { ACCEPT, HOST } from './connection.ts';
+import { HOST, type Request } from './connection.ts';
+import { blob } from './images.ts';
 import { Loaders } from './loaders.ts';
-import { Origin } from './origin-process.ts';
-import { startDockerRegistry } from './servers/docker-registry.ts';
-import { startLayover } from './servers/layover.ts';
-import { startNginxCache, startNginxFiles } from './servers/nginx.ts';
-import type { Bed, Server } from './servers/server.ts';
+import { Origin, type Pace } from './origin-process.ts';
+import { distribution, dockerRegistry } from './servers/distribution.ts';
+import { layover, type Settings, startLayover } from './servers/layover.ts';
+import { nginxCache, nginxFiles } from './servers/nginx.ts';
+import type { Bed, Kind, Server } from './servers/server.ts';
+import { addWarmContent, type WarmContent } from './warm-content.ts';
 
-const REPOSITORY = '/v2/library/bench';
-const LAYERS = 8;
-const LAYER_SIZE = 64 << 20;
-const SMALL_LAYERS = 64;
-const SMALL_LAYER_SIZE = 1 << 20;
+const kinds: readonly Kind[] = [layover, nginxFiles, nginxCache, dockerRegistry, distribution];
 
 /** Everything a run needs: an upstream, the servers in front of it with the same content, and processes that ask. */
 export class Field implements AsyncDisposable {
-  readonly origin: Origin;
+  /** What runs here. */
+  readonly kinds: readonly Kind[];
+  /** One of each, for as long as the run takes. */
   readonly servers: readonly Server[];
-  /** Request paths of content that every server has. */
-  readonly layers: readonly string[];
-  readonly smallLayers: readonly string[];
-  readonly manifests: readonly string[];
+  readonly content: WarmContent;
   readonly loaders = new Loaders();
   readonly otherLoaders = new Loaders(1);
   readonly #bed: Omit<Bed, 'dir'>;
   readonly #dir: string;
+  #warm: Promise<void> | undefined;
 
-  private constructor(dir: string, bed: Omit<Bed, 'dir'>, servers: readonly Server[], content: Warm) {
+  private constructor(
+    dir: string,
+    bed: Omit<Bed, 'dir'>,
+    kinds: readonly Kind[],
+    servers: readonly Server[],
+    content: WarmContent,
+  ) {
     this.#dir = dir;
     this.#bed = bed;
-    this.origin = bed.origin;
+    this.kinds = kinds;
     this.servers = servers;
-    this.layers = content.layers;
-    this.smallLayers = content.smallLayers;
-    this.manifests = content.manifests;
+    this.content = content;
   }
 
-  static async open(): Promise<Field> {
+  static async open(isQuick: boolean): Promise<Field> {
     const dir = await mkdtemp(join(tmpdir(), 'layover-bench-'));
-    process.once('exit', () => rmSync(dir, { recursive: true, force: true }));
+    process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
     const { ca, issue } = createAuthority();
     const certificate = issue([HOST, 'localhost', '127.0.0.1']);
     const caFile = join(dir, 'ca.pem');
     await writeFile(caFile, ca);
     const bed = { ca, caFile, certificate, origin: await Origin.start(certificate, ca) };
-    const warm = await fillOrigin(bed.origin, join(dir, 'nginx-files', 'files'));
-    const starts = [startLayover, startNginxFiles, startNginxCache, startDockerRegistry];
-    const names = ['layover', 'nginx files', 'nginx cache', 'docker-registry'];
+    const content = await addWarmContent(bed.origin, join(dir, folder(nginxFiles.name), 'files'));
+    const present = await presentKinds(isQuick);
     const servers: Server[] = [];
-    for (const [at, start] of starts.entries()) {
-      const own = join(dir, (names[at] ?? '').replace(' ', '-'));
-      await mkdir(own, { recursive: true });
-      const server = await start({ ...bed, dir: own });
-      if (server === undefined)
-        console.log(`${names[at]} is left out: it is not installed (apt-get install ${names[at]?.split(' ')[0]})`);
-      else servers.push(server);
-    }
-    return new Field(dir, bed, servers, warm);
+    for (const kind of present) servers.push(await kind.start({ ...bed, dir: join(dir, folder(kind.name)) }));
+    return new Field(dir, bed, present, servers, content);
   }
 
-  /** Has every server that fetches fetch what the warm rows ask for. */
-  async warmUp(): Promise<void> {
-    for (const { target, fills } of this.servers) {
-      if (!fills) continue;
-      for (const path of [...this.layers, ...this.smallLayers, ...this.manifests])
-        await this.loaders.fetch(target, path);
-    }
+  get origin(): Origin {
+    return this.#bed.origin;
   }
 
-  /** The request path of a blob that only the origin has, and its digest. */
-  async freshBlob(seed: string, size: number, bytesPerSecond?: number): Promise<{ path: string; digest: string }> {
-    const digest = await this.origin.add({ seed, size, ...(bytesPerSecond !== undefined && { bytesPerSecond }) });
-    return { path: `${REPOSITORY}/blobs/${digest}`, digest };
+  /** The servers that fetch what they do not have. */
+  get caches(): Server[] {
+    const names = this.kinds.filter(({ fills }) => fills).map(({ name }) => name);
+    return this.servers.filter(({ name }) => names.includes(name));
   }
 
-  /** What another Layover is started with, below a directory of its own. */
-  async bed(name: string): Promise<Bed> {
-    const dir = join(this.#dir, name);
+  /** Has every server that fetches fetch what warm workloads ask for, once. */
+  warm(): Promise<void> {
+    this.#warm ??= this.#warmUp();
+    return this.#warm;
+  }
+
+  /** A blob that only the upstream has. */
+  async freshBlob(
+    seed: string,
+    size: number,
+    pace: Pace = {},
+  ): Promise<{ readonly request: Request; readonly digest: string }> {
+    const { digest } = await this.origin.add({ bytes: { seed, size }, pace });
+    return { request: blob(digest), digest };
+  }
+
+  /** What another server is started with: a directory of its own, and another upstream when it is to be spoiled. */
+  async bed(name: string, origin: Origin = this.origin): Promise<Bed> {
+    const dir = join(this.#dir, folder(name));
     await mkdir(dir, { recursive: true });
-    return { ...this.#bed, dir };
+    return { ...this.#bed, dir, origin };
+  }
+
+  anotherOrigin(): Promise<Origin> {
+    return Origin.start(this.#bed.certificate, this.#bed.ca);
+  }
+
+  /** Another Layover, with nothing in its store and further keys in its configuration. */
+  async anotherLayover(name: string, settings: Settings = {}): Promise<Server> {
+    return startLayover(await this.bed(name), settings);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -92,37 +105,25 @@ export class Field implements AsyncDisposable {
     for (const server of this.servers) await server[Symbol.asyncDispose]();
     this.origin[Symbol.dispose]();
   }
+
+  async #warmUp(): Promise<void> {
+    const { layers, smallLayers, tinyBlobs, manifest: warm } = this.content;
+    for (const { target } of this.caches)
+      for (const request of [...layers, ...smallLayers, ...tinyBlobs, warm]) await this.loaders.fetch(target, request);
+  }
 }
 
-type Warm = Pick<Field, 'layers' | 'smallLayers' | 'manifests'>;
-
-/** Puts the warm content into the origin, and as files below `root` for the server that fetches nothing. */
-async function fillOrigin(origin: Origin, root: string): Promise<Warm> {
-  for (const folder of ['blobs', 'manifests']) await mkdir(join(root, REPOSITORY, folder), { recursive: true });
-  const blobs = async (kind: string, count: number, size: number): Promise<string[]> => {
-    const paths: string[] = [];
-    for (let at = 0; at < count; at++) {
-      const seed = `${kind} ${at}`;
-      const path = `${REPOSITORY}/blobs/${await origin.add({ seed, size })}`;
-      await writeFile(join(root, path), new SeededBlob(seed, size).pieces());
-      paths.push(path);
-    }
-    return paths;
-  };
-  const layers = await blobs('layer', LAYERS, LAYER_SIZE);
-  const smallLayers = await blobs('small layer', SMALL_LAYERS, SMALL_LAYER_SIZE);
-  const text = manifestText([...layers, ...smallLayers].slice(0, 12));
-  const path = `${REPOSITORY}/manifests/${await origin.add({ text, mediaType: ACCEPT })}`;
-  await writeFile(join(root, path), text);
-  return { layers, smallLayers, manifests: [path] };
+/** Without blanks, which configurations would have to quote. */
+function folder(name: string): string {
+  return name.replaceAll(' ', '-');
 }
 
-function manifestText(paths: readonly string[]): string {
-  const layers = paths.map((path) => ({
-    mediaType: 'application/vnd.docker.image.rootfs.diff.tar.gzip',
-    size: LAYER_SIZE,
-    digest: path.slice(path.lastIndexOf('/') + 1),
-  }));
-  const config = { ...layers[0], mediaType: 'application/vnd.docker.container.image.v1+json' };
-  return JSON.stringify({ schemaVersion: 2, mediaType: ACCEPT, config, layers });
+async function presentKinds(isQuick: boolean): Promise<Kind[]> {
+  const present: Kind[] = [];
+  for (const kind of kinds.filter((one) => one.isQuick || !isQuick)) {
+    const reason = await kind.lacks();
+    if (reason === undefined) present.push(kind);
+    else console.log(`${kind.name} is left out: ${reason}`);
+  }
+  return present;
 }

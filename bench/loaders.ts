@@ -1,33 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Target } from './connection.ts';
-
-/** What one load process is to do. Instants are milliseconds since the epoch; counting happens between the two. */
-export type Job =
-  | {
-      readonly kind: 'press';
-      readonly target: Target;
-      readonly paths: readonly string[];
-      readonly connections: number;
-      readonly startAt: number;
-      readonly endAt: number;
-    }
-  | { readonly kind: 'fetch'; readonly target: Target; readonly path: string; readonly connections: number };
-
-export interface Pressed {
-  /** Body bytes and complete answers within the window. */
-  readonly bytes: number;
-  readonly requests: number;
-  /** Milliseconds. */
-  readonly p99: number;
-}
-
-/** Milliseconds since the request was sent on a connection that was open. */
-export interface Fetched {
-  readonly firstByte: number;
-  readonly total: number;
-}
+import type { Request, Target } from './connection.ts';
+import type { Drained, Fetched, Job, Pressed, Span } from './jobs/job.ts';
 
 /** Milliseconds in which connections open and caches and compilers warm up. */
 const RUN_UP = 400;
@@ -41,41 +16,71 @@ export class Loaders implements Disposable {
   }
 
   /**
-   * Asks for `paths` in turn on so many connections for `time` milliseconds after a run-up; `watch` runs at the
+   * Makes the requests in turn on so many connections for `time` milliseconds after a run-up; `watch` runs at the
    * beginning and at the end of that time.
    */
   async press(
     target: Target,
-    paths: readonly string[],
+    requests: readonly Request[],
     connections: number,
     time: number,
-    watch: () => void = () => undefined,
+    watch?: () => void,
   ): Promise<Pressed> {
-    const startAt = Date.now() + RUN_UP;
-    const endAt = startAt + time;
-    const shares = share(connections, this.#children.length);
-    const answers = shares.map((own, at) =>
-      this.#ask(at, { kind: 'press', target, paths, connections: own, startAt, endAt }),
-    );
-    await sleep(startAt - Date.now());
-    watch();
-    await sleep(endAt - Date.now());
-    watch();
-    const pressed = (await Promise.all(answers)) as Pressed[];
+    const all = await this.#during<Pressed>(connections, time, watch, (own, span) => {
+      return { kind: 'press', target, requests, connections: own, ...span };
+    });
     return {
-      bytes: sum(pressed.map(({ bytes }) => bytes)),
-      requests: sum(pressed.map(({ requests }) => requests)),
-      p99: Math.max(...pressed.map(({ p99 }) => p99)),
+      bytes: sum(all.map(({ bytes }) => bytes)),
+      requests: sum(all.map((one) => one.requests)),
+      p50: Math.max(...all.map(({ p50 }) => p50)),
+      p99: Math.max(...all.map(({ p99 }) => p99)),
     };
   }
 
-  /** Asks for `path` once on each of so many connections, all at the same moment. */
-  async fetch(target: Target, path: string, connections: number = 1): Promise<Fetched[]> {
-    return (await this.#ask(0, { kind: 'fetch', target, path, connections })) as Fetched[];
+  /** Makes handshakes for `time` milliseconds, so many at a time, and resolves with their number. */
+  async greet(target: Target, connections: number, time: number, watch?: () => void): Promise<number> {
+    const counts = await this.#during<number>(connections, time, watch, (own, span) => {
+      return { kind: 'greet', target, connections: own, ...span };
+    });
+    return sum(counts);
+  }
+
+  /** Makes the request once on each of so many connections, all at the same moment. */
+  fetch(target: Target, request: Request, connections: number = 1): Promise<Fetched[]> {
+    return this.#ask(0, { kind: 'fetch', target, request, connections }) as Promise<Fetched[]>;
+  }
+
+  /** Makes every visit, a few requests one after the other, once, on so many connections. */
+  drain(target: Target, visits: readonly (readonly Request[])[], connections: number): Promise<Drained> {
+    return this.#ask(0, { kind: 'drain', target, visits, connections }) as Promise<Drained>;
+  }
+
+  /** Makes the request on so many connections that read nothing, for as long as `watch` takes. */
+  async stall(target: Target, request: Request, connections: number, watch: () => void): Promise<void> {
+    await this.#ask(0, { kind: 'stall', target, request, connections });
+    watch();
+    await this.#ask(0, { kind: 'release' });
   }
 
   [Symbol.dispose](): void {
     for (const child of this.#children) if (child.connected) child.disconnect();
+  }
+
+  async #during<T>(
+    connections: number,
+    time: number,
+    watch: () => void = () => undefined,
+    job: (connections: number, span: Span) => Job,
+  ): Promise<T[]> {
+    const startAt = Date.now() + RUN_UP;
+    const endAt = startAt + time;
+    const shares = share(connections, this.#children.length);
+    const answers = Promise.all(shares.map((own, at) => this.#ask(at, job(own, { startAt, endAt }))));
+    await Promise.race([sleep(startAt - Date.now()), answers]);
+    watch();
+    await Promise.race([sleep(endAt - Date.now()), answers]);
+    watch();
+    return (await answers) as T[];
   }
 
   async #ask(at: number, job: Job): Promise<unknown> {
@@ -83,9 +88,9 @@ export class Loaders implements Disposable {
     if (child === undefined) throw new Error('there is no such load process');
     const answered = once(child, 'message');
     child.send(job);
-    const [answer] = await answered;
-    if (typeof answer === 'object' && answer !== null && 'failed' in answer) throw new Error(String(answer.failed));
-    return answer;
+    const [answer] = (await answered) as [{ readonly failed?: string; readonly result?: unknown }];
+    if (answer.failed !== undefined) throw new Error(answer.failed);
+    return answer.result;
   }
 }
 

@@ -21,6 +21,9 @@ export interface Summary {
   readonly max: number;
 }
 
+/** `close`: the median misses the goal, but not every round did, so that noise may have decided. */
+export type Verdict = 'met' | 'close' | 'missed';
+
 /** The values of all rounds, by row and column. */
 export class Measures {
   readonly #values = new Map<Row, Map<Column, number[]>>();
@@ -52,21 +55,35 @@ export class Measures {
     return own === undefined || other === undefined ? undefined : own.median / other.median;
   }
 
-  /** Whether every goal of the row is reached, as far as there is something to compare with. */
-  reached(row: Row): boolean | undefined {
-    const judged = (row.goals ?? []).flatMap(({ of, atLeast = -Infinity, atMost = Infinity }) => {
-      const value = of === undefined ? this.summary(row, 'layover')?.median : this.ratio(row, of);
-      return value === undefined ? [] : [value >= atLeast && value <= atMost];
-    });
-    return judged.length === 0 ? undefined : judged.every(Boolean);
+  /** The worst of the row's goals, as far as there is something to compare with. */
+  verdict(row: Row): Verdict | undefined {
+    const verdicts = (row.goals ?? []).flatMap((goal) => this.#judge(row, goal) ?? []);
+    return (['missed', 'close', 'met'] as const).find((verdict) => verdicts.includes(verdict));
   }
 
   toJSON(): object {
     return this.rows.map((row) => ({ ...row, values: Object.fromEntries(this.#values.get(row) ?? []) }));
+  }
+
+  #judge(row: Row, { of, atLeast = -Infinity, atMost = Infinity }: Goal): Verdict | undefined {
+    const middle = of === undefined ? this.summary(row, 'layover')?.median : this.ratio(row, of);
+    if (middle === undefined) return undefined;
+    const isReached = (value: number): boolean => value >= atLeast && value <= atMost;
+    if (isReached(middle)) return 'met';
+    const others = of === undefined ? undefined : this.values(row, of);
+    const rounds = this.values(row, 'layover').map(
+      (own, round) => own / (others?.[round] ?? (others ? Number.NaN : 1)),
+    );
+    return rounds.some(isReached) ? 'close' : 'missed';
   }
 }
 
 /** The value in the middle, the lower of two; `NaN` of none. */
 export function median(values: readonly number[]): number {
   return values.toSorted((a, b) => a - b)[Math.floor((values.length - 1) / 2)] ?? Number.NaN;
+}
+
+/** The value that so large a part of the values is not above; `NaN` of none. */
+export function quantile(values: readonly number[], part: number): number {
+  return values.toSorted((a, b) => a - b)[Math.floor(values.length * part)] ?? Number.NaN;
 }

@@ -8,19 +8,49 @@ export interface Certificate {
   readonly key: string;
 }
 
-export type Content = ({ readonly seed: string; readonly size: number } | { readonly text: string }) & {
+/** How the upstream hands something out: as fast as it goes unless given. */
+export interface Pace {
+  /** Of each answer, so that a second connection gets as much again. */
+  readonly bytesPerSecond?: number;
+  /** Milliseconds before it answers. */
+  readonly delay?: number;
+}
+
+interface Seeded {
+  readonly seed: string;
+  readonly size: number;
+}
+
+/** Something that the upstream holds: a text, bytes without meaning, or a tar archive with one file of them. */
+export interface Item {
+  readonly text?: string;
+  readonly bytes?: Seeded;
+  readonly file?: Seeded;
   /** A blob's unless given. */
   readonly mediaType?: string;
-  /** As fast as it goes unless given. */
-  readonly bytesPerSecond?: number;
-};
+  readonly tag?: string;
+  readonly pace?: Pace;
+}
+
+export interface Stored {
+  readonly digest: string;
+  /** Bytes. */
+  readonly size: number;
+}
+
+/** Requests, and bytes of bodies sent. */
+export interface Tally {
+  readonly gets: number;
+  readonly heads: number;
+  readonly bytes: number;
+}
 
 export type Order =
   | { readonly kind: 'listen'; readonly certificate: Certificate }
-  | { readonly kind: 'add'; readonly content: Content }
-  | { readonly kind: 'gets'; readonly digest: string };
+  | { readonly kind: 'add'; readonly item: Item }
+  | { readonly kind: 'tally'; readonly digest?: string };
 
-/** The upstream of all servers under test, in a process of its own. */
+/** An upstream in a process of its own. */
 export class Origin implements Disposable {
   readonly target: Target;
   readonly #child: ChildProcess;
@@ -33,6 +63,7 @@ export class Origin implements Disposable {
   /** `ca`: PEM of the authority behind the certificate. */
   static async start(certificate: Certificate, ca: string): Promise<Origin> {
     const child = fork(new URL(import.meta.resolve('./origin.ts')));
+    process.once('exit', () => child.kill('SIGKILL'));
     return new Origin(child, { port: (await ask(child, { kind: 'listen', certificate })) as number, ca });
   }
 
@@ -40,18 +71,22 @@ export class Origin implements Disposable {
     return `https://127.0.0.1:${this.target.port}`;
   }
 
-  /** Gives it content; resolves with the digest. */
-  async add(content: Content): Promise<string> {
-    return (await ask(this.#child, { kind: 'add', content })) as string;
+  async add(item: Item): Promise<Stored> {
+    return (await ask(this.#child, { kind: 'add', item })) as Stored;
   }
 
-  /** GETs for a digest so far. */
-  async gets(digest: string): Promise<number> {
-    return (await ask(this.#child, { kind: 'gets', digest })) as number;
+  /** What it was asked so far, for a digest (also by tag) or for everything. */
+  async tally(digest?: string): Promise<Tally> {
+    return (await ask(this.#child, { kind: 'tally', ...(digest !== undefined && { digest }) })) as Tally;
+  }
+
+  /** It still takes connections, and never says anything again. */
+  freeze(): void {
+    this.#child.kill('SIGSTOP');
   }
 
   [Symbol.dispose](): void {
-    if (this.#child.connected) this.#child.disconnect();
+    this.#child.kill('SIGKILL');
   }
 }
 

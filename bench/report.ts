@@ -1,7 +1,16 @@
 import { table } from '../demo/table.ts';
-import type { Column, Goal, Measures, Row, Summary } from './measures.ts';
+import { title } from './explanations.ts';
+import type { Column, Goal, Measures, Row, Summary, Verdict } from './measures.ts';
 
-const COLUMNS: readonly Column[] = ['layover', 'nginx files', 'nginx cache', 'docker-registry', 'direct'];
+const COLUMNS: readonly Column[] = [
+  'layover',
+  'nginx files',
+  'nginx cache',
+  'docker-registry',
+  'distribution',
+  'direct',
+];
+const VERDICTS: Readonly<Record<Verdict, string>> = { met: 'met: ', close: 'CLOSE: ', missed: 'NOT MET: ' };
 
 /** One line a row: medians with the least and the greatest value, what they are of two others', and the goal. */
 export function report(measures: Measures): string {
@@ -16,6 +25,21 @@ export function report(measures: Measures): string {
     goals(measures, row),
   ]);
   return table([head, ...lines]);
+}
+
+/** The rows whose goal is met, missed by some rounds, or missed by all. */
+export function conclusion(measures: Measures, known: ReadonlySet<string>): string {
+  const judged = (verdict: Verdict) => measures.rows.filter((row) => measures.verdict(row) === verdict).map(title);
+  const [met, close, missed] = [judged('met'), judged('close'), judged('missed')];
+  const marked = missed.map((one) => `${one}${known.has(one) ? ' (explained)' : ' (NOT EXPLAINED)'}`);
+  const lines = [`goals: ${met.length} met, ${close.length} close, ${missed.length} missed`];
+  if (close.length > 0) lines.push('', 'the median misses the goal, single rounds reach it:', ...close.map(entry));
+  if (missed.length > 0) lines.push('', 'no round reaches the goal:', ...marked.map(entry));
+  return lines.join('\n');
+}
+
+function entry(text: string): string {
+  return `  ${text}`;
 }
 
 function range(summary: Summary | undefined): string {
@@ -35,9 +59,8 @@ function ratio(value: number | undefined): string {
 }
 
 function goals(measures: Measures, row: Row): string {
-  const reached = measures.reached(row);
-  const verdict = reached === undefined ? '' : reached ? 'met: ' : 'NOT MET: ';
-  return verdict + (row.goals ?? []).map(sentence).join(', ');
+  const verdict = measures.verdict(row);
+  return (verdict === undefined ? '' : VERDICTS[verdict]) + (row.goals ?? []).map(sentence).join(', ');
 }
 
 function sentence({ of, atLeast, atMost }: Goal): string {

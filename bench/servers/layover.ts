@@ -1,12 +1,34 @@
+import { mkdir } from 'node:fs/promises';
 import { GatewayProcess } from '../../test/support/gateway-process.ts';
-import type { Bed, Server } from './server.ts';
+import { killTree } from '../usage.ts';
+import type { Bed, Kind, Server } from './server.ts';
 
-/** Layover as a user starts it, access log and metrics on, asked on the transparent door. */
-export async function startLayover({ dir, origin, ca }: Bed): Promise<Server & { readonly readyAfter: number }> {
+/** Keys of the configuration beside those that every Layover of the bench has. */
+export interface Settings {
+  readonly gateway?: Readonly<Record<string, unknown>>;
+  readonly upstream?: Readonly<Record<string, unknown>>;
+}
+
+/** Layover as a user starts it. */
+export const layover: Kind = {
+  name: 'layover',
+  fills: true,
+  isQuick: true,
+  lacks: async () => undefined,
+  start: (bed) => startLayover(bed),
+};
+
+/** Access log and metrics on, asked on the transparent door. */
+export async function startLayover(
+  { dir, origin, ca }: Bed,
+  { gateway: keys = {}, upstream: settings = {} }: Settings = {},
+): Promise<Server & { readonly readyAfter: number }> {
+  await mkdir(dir, { recursive: true });
   const started = performance.now();
   const host = new URL(origin.url).host;
-  const gateway = await GatewayProcess.start(dir, { 'docker.io': { url: origin.url, hosts: [host], ca } });
-  const kill = (): void => void gateway.down('SIGKILL');
+  const upstream = { url: origin.url, hosts: [host], ca, settings };
+  const gateway = await GatewayProcess.start(dir, { 'docker.io': upstream }, keys);
+  const kill = (): void => killTree(gateway.pid);
   process.once('exit', kill);
   return {
     name: 'layover',
@@ -14,7 +36,6 @@ export async function startLayover({ dir, origin, ca }: Bed): Promise<Server & {
     target: { port: gateway.httpsPort, ca: await gateway.rootCertificate() },
     startTime: performance.now() - started,
     readyAfter: gateway.greeting.readyAfter,
-    fills: true,
     async [Symbol.asyncDispose]() {
       process.off('exit', kill);
       await gateway.down();

@@ -1,23 +1,23 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync, openSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Target } from '../connection.ts';
 import type { Certificate, Origin } from '../origin-process.ts';
+import { killTree } from '../usage.ts';
 
-export type ServerName = 'layover' | 'nginx files' | 'nginx cache' | 'docker-registry';
+export type ServerName = 'layover' | 'nginx files' | 'nginx cache' | 'docker-registry' | 'distribution';
 
-/** A server under test: it answers registry requests for {@link HOST} over TLS on loopback. */
+/** A server under test: it answers registry requests over TLS on loopback. */
 export interface Server extends AsyncDisposable {
   readonly name: ServerName;
   readonly pid: number;
   readonly target: Target;
   /** Milliseconds from its start until it took connections. */
   readonly startTime: number;
-  /** Whether it fetches what it does not have. */
-  readonly fills: boolean;
 }
 
 /** What a server may be started with. */
@@ -32,6 +32,41 @@ export interface Bed {
   readonly certificate: Certificate;
 }
 
+/** A server that can be started any number of times, each time with nothing in its store. */
+export interface Kind {
+  readonly name: ServerName;
+  /** Whether it fetches what it does not have. */
+  readonly fills: boolean;
+  /** Part of the short form. */
+  readonly isQuick: boolean;
+  /** Why it cannot run here; may take minutes where its program is built first. */
+  lacks(): Promise<string | undefined>;
+  start(bed: Bed): Promise<Server>;
+}
+
+/** A program and the files that it reads from its directory, beside `tls.crt` and `tls.key`. */
+export interface Recipe {
+  readonly argv: readonly string[];
+  readonly files: Readonly<Record<string, string>>;
+  readonly env?: Readonly<Record<string, string>>;
+}
+
+/** Starts a server that is configured by files, and resolves when it takes connections. */
+export async function startProgram(
+  name: ServerName,
+  { dir, ca, certificate }: Bed,
+  recipe: (port: number) => Recipe,
+): Promise<Server> {
+  const port = await freePort();
+  const { argv, files, env = {} } = recipe(port);
+  await mkdir(dir, { recursive: true });
+  for (const [file, text] of Object.entries({ ...files, 'tls.crt': certificate.cert, 'tls.key': certificate.key }))
+    await writeFile(join(dir, file), text, { mode: 0o600 });
+  const running = new Program(argv, join(dir, 'output.log'), env);
+  const startTime = await running.listening(port);
+  return { name, pid: running.pid, target: { port, ca }, startTime, [Symbol.asyncDispose]: () => running.stop() };
+}
+
 /** The path of a program of the distribution; `undefined` when it is not installed. */
 export function program(name: string): string | undefined {
   return ['/usr/sbin', '/usr/bin', '/usr/local/sbin', '/usr/local/bin']
@@ -40,17 +75,19 @@ export function program(name: string): string | undefined {
 }
 
 /** A program with its output in a file, that can be waited for and ended. */
-export class Program {
+class Program {
   readonly #child: ChildProcess;
   readonly #log: string;
   readonly #started = performance.now();
+  readonly #kill = (): void => killTree(this.pid);
 
-  constructor(argv: readonly string[], log: string, env: Readonly<Record<string, string>> = {}) {
+  constructor(argv: readonly string[], log: string, env: Readonly<Record<string, string>>) {
     const [command = '', ...args] = argv;
     const file = openSync(log, 'a');
     this.#log = log;
     this.#child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', file, file] });
-    process.once('exit', () => this.#child.kill('SIGKILL'));
+    process.once('exit', this.#kill);
+    this.#child.once('exit', () => process.off('exit', this.#kill));
   }
 
   get pid(): number {
@@ -71,7 +108,7 @@ export class Program {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
-    const impatience = setTimeout(() => this.#child.kill('SIGKILL'), 5_000);
+    const impatience = setTimeout(this.#kill, 5_000);
     await ended;
     clearTimeout(impatience);
   }
@@ -86,7 +123,7 @@ function takesConnections(port: number): Promise<boolean> {
 }
 
 /** A port that nobody listened on a moment ago. */
-export async function freePort(): Promise<number> {
+async function freePort(): Promise<number> {
   const server = createServer();
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');

@@ -24,6 +24,8 @@ export interface LocalUpstream {
   readonly hosts: readonly string[];
   /** PEM; absent over plain HTTP. */
   readonly ca?: string;
+  /** Further keys of the upstream. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 /** A gateway as a user starts it: a process of its own on free ports, with everything it keeps below one directory. */
@@ -37,9 +39,13 @@ export class GatewayProcess implements AsyncDisposable {
     this.#dir = dir;
   }
 
-  /** Starts one in `dir`, which exists; `upstreams` are named as in a configuration. */
-  static async start(dir: string, upstreams: Readonly<Record<string, LocalUpstream>>): Promise<GatewayProcess> {
-    await writeFile(join(dir, 'gateway.yaml'), stringify(await configuration(dir, upstreams)));
+  /** Starts one in `dir`, which exists; `upstreams` are named as in a configuration, `settings` further keys of it. */
+  static async start(
+    dir: string,
+    upstreams: Readonly<Record<string, LocalUpstream>>,
+    settings: Readonly<Record<string, unknown>> = {},
+  ): Promise<GatewayProcess> {
+    await writeFile(join(dir, 'gateway.yaml'), stringify({ ...(await configuration(dir, upstreams)), ...settings }));
     const gateway = new GatewayProcess(dir);
     await gateway.up();
     return gateway;
@@ -96,10 +102,11 @@ export class GatewayProcess implements AsyncDisposable {
 
 async function configuration(dir: string, upstreams: Readonly<Record<string, LocalUpstream>>): Promise<object> {
   const entries: [string, object][] = [];
-  for (const [name, { url, hosts, ca }] of Object.entries(upstreams)) {
+  for (const [name, { url, hosts, ca, settings }] of Object.entries(upstreams)) {
     const file = join(dir, `${name}.pem`);
     if (ca !== undefined) await writeFile(file, ca);
-    entries.push([name, { urls: [url], tokenHosts: hosts, blobHosts: hosts, ...(ca !== undefined && { ca: file }) }]);
+    const trust = ca === undefined ? {} : { ca: file };
+    entries.push([name, { urls: [url], tokenHosts: hosts, blobHosts: hosts, ...trust, ...settings }]);
   }
   return {
     listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
