@@ -1,6 +1,7 @@
 import type { Workload } from './workload.ts';
 import { coldPaced, coldUnpaced } from './workloads/cold.ts';
 import { crowds, memory } from './workloads/crowd.ts';
+import { largeImage } from './workloads/large-image.ts';
 import { outages } from './workloads/outage.ts';
 import { lazyPull, smallImages, tagPull } from './workloads/pulls.ts';
 import { handshakes, warmSmall } from './workloads/small.ts';
@@ -21,6 +22,7 @@ export const workloads: readonly Workload[] = [
   smallImages,
   lazyPull,
   outages,
+  largeImage,
 ];
 
 /** Those whose name is, or begins with, one of `names`; all without names. Throws for a name of none. */

@@ -3,19 +3,21 @@ import { createInterface } from 'node:readline';
 import { text } from 'node:stream/consumers';
 
 /**
- * Runs a TypeScript program with mounts, network and processes of its own. When it ends, or this process does,
- * the kernel ends everything that was started inside and drops every mount. Each line it prints goes to `onLine`;
- * throws when it ends with an error or takes longer than `timeout` milliseconds.
+ * Runs a TypeScript program with mounts, processes and, unless it is to be `shared`, a network of its own. When it ends,
+ * or this process does, the kernel ends everything that was started inside and drops every mount. Each line it prints goes
+ * to `onLine`; throws when it ends with an error or takes longer than `timeout` milliseconds.
  */
 export async function runIsolated(
   program: string,
   args: readonly string[],
   timeout: number,
   onLine: (line: string) => void,
+  network: 'own' | 'shared' = 'own',
 ): Promise<void> {
   // the kernel ends it also when this process is killed and can do nothing about it
   const bound = ['--pdeathsig', 'KILL', 'unshare'];
-  const isolation = ['--mount', '--net', '--pid', '--ipc', '--fork', '--kill-child', '--mount-proc'];
+  const net = network === 'own' ? ['--net'] : [];
+  const isolation = ['--mount', ...net, '--pid', '--ipc', '--fork', '--kill-child', '--mount-proc'];
   const child = spawn('setpriv', [...bound, ...isolation, process.execPath, program, ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     timeout,
