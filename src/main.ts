@@ -4,12 +4,14 @@ import type { Config } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
 import { type Reload, reload } from './config/reload.ts';
 import { rootOptions } from './config/root-options.ts';
+import type { Crew } from './fleet/crew.ts';
+import { withDescriptors } from './fleet/plan.ts';
 import type { GatewayAddresses } from './gateway/gateway.ts';
 import { openGateway } from './main/doors.ts';
 import { furnish } from './main/rooms.ts';
 import { readFiles, Upstreams } from './main/upstreams.ts';
 import { openLayout } from './store/layout.ts';
-import { startTelemetry } from './telemetry/telemetry.ts';
+import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { Identity } from './tls/identity.ts';
 import { openRoot, type Root } from './tls/root.ts';
 import { createNetwork } from './upstream/network.ts';
@@ -33,13 +35,24 @@ export interface StartOptions {
   readonly now?: () => number;
   /** Writes no operator's log, whatever the configuration says. */
   readonly silent?: boolean;
+  /** Where this is one of several processes. */
+  readonly member?: Member;
+}
+
+/** What one of several processes has of the others. */
+export interface Member {
+  readonly crew: Crew;
+  /** Sockets that are bound for all of them, in the order of https, http and admin. */
+  readonly descriptors: readonly number[];
+  /** Is called when another process has taken this one's place. */
+  readonly replaced: () => void;
 }
 
 /** Wires the rooms and opens the doors. Throws, with nothing left open, when a part cannot start. */
 export async function startLayover(
   config: Config,
   env: NodeJS.ProcessEnv,
-  { now = Date.now, silent = false }: StartOptions = {},
+  { now = Date.now, silent = false, member }: StartOptions = {},
 ): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
   const root = await openRoot(rootOptions(config));
@@ -51,18 +64,15 @@ export async function startLayover(
     isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
   });
   const upstreams = new Upstreams(config, await readFiles(Object.values(config.upstreams)), network);
-  const telemetry = startTelemetry({
-    level: silent ? 'silent' : config.log.level,
-    access: { ...config.log.access, aliases: aliasesOf(config) },
-    upstreams: Object.keys(config.upstreams),
-    keyOf: (upstream) => upstreams.keyOf(upstream),
-  });
+  const telemetry = openTelemetry(config, upstreams, silent, member !== undefined);
   let current = config;
   const disk = watchDisk();
   const rooms = furnish(() => current, layout, upstreams, now);
   const identity = await openIdentity(config, now);
   let isReady = false;
-  const gateway = openGateway(config, { identity, upstreams, telemetry, rooms, disk, isReady: () => isReady });
+  const listen = member === undefined ? config.listen : withDescriptors(config.listen, member.descriptors);
+  const doors = { identity, upstreams, telemetry, rooms, disk, crew: member?.crew, isReady: () => isReady };
+  const gateway = openGateway({ ...config, listen }, doors);
   const close = once(async (drain) => {
     isReady = false;
     identity[Symbol.dispose]();
@@ -72,12 +82,14 @@ export async function startLayover(
     await rooms.space[Symbol.asyncDispose]();
     disk[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
+    member?.crew[Symbol.dispose]();
     await telemetry.close();
   });
   try {
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
+    if (member !== undefined) await join(member, telemetry, () => isReady);
     rooms.upkeep.start();
     void loadUndici();
     const change = async (next: Config): Promise<Reload> => {
@@ -104,6 +116,19 @@ function once(close: (drain: number) => Promise<void>): (drain: number) => Promi
     closing ??= close(drain);
     return closing;
   };
+}
+
+function openTelemetry(config: Config, upstreams: Upstreams, silent: boolean, isShared: boolean): Telemetry {
+  return startTelemetry({
+    level: silent ? 'silent' : config.log.level,
+    access: { ...config.log.access, aliases: aliasesOf(config), isShared },
+    upstreams: Object.keys(config.upstreams),
+    keyOf: (upstream) => upstreams.keyOf(upstream),
+  });
+}
+
+function join({ crew, replaced }: Member, telemetry: Telemetry, isReady: () => boolean): Promise<void> {
+  return crew.join({ metrics: async () => JSON.stringify(await telemetry.metrics()), isReady, drain: replaced });
 }
 
 function aliasesOf({ upstreams }: Config): Map<string, string> {

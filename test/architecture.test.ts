@@ -29,6 +29,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   auth: { imports: ['oci', 'events', 'upstream', 'store'], packages: ['jose'] },
   cache: { imports: ['oci', 'events', 'store', 'upstream', 'auth'], packages: ['lru-cache'] },
   registry: { imports: ['oci', 'events', 'store', 'cache', 'auth'] },
+  fleet: { imports: ['events', 'config'] },
   tls: { imports: ['events'], packages: ['node-forge'] },
   gateway: { imports: ['oci', 'events', 'config', 'auth', 'registry', 'tls'], packages: ['http-proxy-3'] },
   index: { imports: ['oci', 'events', 'store'], packages: ['node:sqlite'] },

@@ -6,18 +6,21 @@ export interface AdminOptions {
   readonly isReady: () => boolean;
   /** What an operator should do something about, although requests are served. */
   readonly warnings: () => readonly string[];
+  /** How many processes serve; absent where one serves alone. */
+  readonly processes?: () => Promise<number>;
   readonly metrics: () => Promise<string>;
   readonly metricsType: string;
 }
 
 /** `/livez`: the process runs; `/readyz`: it serves; `/metrics`: Prometheus text. */
-export function createAdmin({ isReady, warnings, metrics, metricsType }: AdminOptions): RequestListener {
+export function createAdmin({ isReady, warnings, processes, metrics, metricsType }: AdminOptions): RequestListener {
   const answers: Readonly<Record<string, () => Promise<Answer>>> = {
     '/livez': async () => text(200, 'ok'),
-    '/readyz': async () =>
-      isReady()
-        ? text(200, ['ok', ...warnings().map((line) => `warning: ${line}`)].join('\n'))
-        : text(503, 'not ready'),
+    '/readyz': async () => {
+      if (!isReady()) return text(503, 'not ready');
+      const several = processes === undefined ? [] : [`processes: ${await processes()}`];
+      return text(200, ['ok', ...several, ...warnings().map((line) => `warning: ${line}`)].join('\n'));
+    },
     '/metrics': async () => ({ status: 200, type: metricsType, body: await metrics() }),
   };
   return (request, response) => {

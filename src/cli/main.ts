@@ -1,14 +1,12 @@
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/error.ts';
-import { loadConfig } from '../config/load.ts';
-import { exportRoots, installRoots, renewRoot, showFingerprints, showRoots } from './ca.ts';
-import { check } from './check.ts';
-import { showSchema } from './schema.ts';
-import { start } from './start.ts';
+import { type ConfigSource, loadConfig, readText } from '../config/load.ts';
+import { planOf } from '../fleet/plan.ts';
 
 const USAGE = `usage: layover <command> [--config FILE]
 
   start           run the gateway (also: npm start)
+  restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
   ca show         the root CA: fingerprint, file, and what it vouches for
@@ -42,25 +40,29 @@ async function run(args: readonly string[]): Promise<number> {
       options: OPTIONS,
     });
     if (values.help === true) return say(USAGE);
-    const load = () =>
-      loadConfig({ env: process.env, cwd: process.cwd(), ...(values.config !== undefined && { file: values.config }) });
+    const { config: file, json = false } = values;
+    const source = { env: process.env, cwd: process.cwd(), ...(file !== undefined && { file }) };
+    const load = () => loadConfig(source);
+    // Each command loads what it needs: some have to be quick, and one must not stay with all of it in memory.
     switch (positionals.join(' ')) {
       case 'start':
-        return await start(load, values.json === true);
+        return await start(source, json);
+      case 'restart':
+        return await (await import('./restart.ts')).restart(await load(), json);
       case 'check':
-        return await check(load, values.json === true);
+        return await (await import('./check.ts')).check(load, json);
       case 'config schema':
-        return showSchema();
+        return (await import('./schema.ts')).showSchema();
       case 'ca show':
-        return say(await showRoots(await load(), values));
+        return say(await (await import('./ca.ts')).showRoots(await load(), values));
       case 'ca fingerprint':
-        return say(await showFingerprints(await load()));
+        return say(await (await import('./ca.ts')).showFingerprints(await load()));
       case 'ca export':
-        return say(await exportRoots(await load(), values));
+        return say(await (await import('./ca.ts')).exportRoots(await load(), values));
       case 'ca install':
-        return say(await installRoots(await load(), values));
+        return say(await (await import('./ca.ts')).installRoots(await load(), values));
       case 'ca renew':
-        return say(await renewRoot(await load(), values));
+        return say(await (await import('./ca.ts')).renewRoot(await load(), values));
       default:
         process.stderr.write(USAGE);
         return 2;
@@ -74,6 +76,15 @@ async function run(args: readonly string[]): Promise<number> {
     );
     return isUsage ? 2 : 1;
   }
+}
+
+/** In this process, or in as many as the configuration says. */
+async function start(source: ConfigSource, json: boolean): Promise<number> {
+  const text = await readText(source);
+  const config = await loadConfig({ ...source, text });
+  if (config.processes === 1) return (await import('./start.ts')).serve(config, () => loadConfig(source), json);
+  const { becomeSupervisor } = await import('./become.ts');
+  return becomeSupervisor(planOf(config, text), json, source.file);
 }
 
 function say(text: string | Uint8Array): number {

@@ -5,6 +5,8 @@ export interface ListenAddress {
   /** The networks (CIDR) that clients have to come from; without it any. */
   readonly allow?: readonly string[];
   readonly fallbackPort?: number;
+  /** An open descriptor that is bound there already; never in a {@link Config}. */
+  readonly descriptor?: number;
 }
 
 export type AtLeastOne<Value> = readonly [Value, ...Value[]];
@@ -63,6 +65,8 @@ export interface UpstreamConfig {
 
 /** The whole configuration, checked, with defaults and presets merged in. Paths are absolute, durations milliseconds. */
 export interface Config {
+  /** How many of them serve together. */
+  readonly processes: number;
   readonly listen: {
     readonly https: AtLeastOne<ListenAddress>;
     readonly http: AtLeastOne<ListenAddress>;

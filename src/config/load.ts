@@ -15,6 +15,8 @@ import { settle } from './settle.ts';
 export interface ConfigSource {
   /** Relative to `cwd`. Without it `config/gateway.yaml`, which may be missing. */
   readonly file?: string;
+  /** What stands in the file, where that was read before. */
+  readonly text?: string;
   readonly env: NodeJS.ProcessEnv;
   readonly cwd: string;
 }
@@ -48,7 +50,9 @@ export async function loadConfig(source: ConfigSource): Promise<Config> {
   return settle(parsed.data, source.cwd, isWritten(root, ['listen', 'https']));
 }
 
-async function readText({ file, cwd }: ConfigSource): Promise<string> {
+/** Throws a {@link ConfigError} when a file that was named cannot be read. */
+export async function readText({ file, text, cwd }: ConfigSource): Promise<string> {
+  if (text !== undefined) return text;
   try {
     return await readFile(resolve(cwd, file ?? DEFAULT_FILE), 'utf8');
   } catch (cause) {

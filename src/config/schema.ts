@@ -131,9 +131,11 @@ const SHARE = 'a share between 0 and 1';
 const share = z.number({ error: SHARE }).gt(0, SHARE).max(1, SHARE);
 
 const KEPT = 'a whole number from 0 to 1000';
+const PROCESSES = 'a whole number from 1 to 64';
 
 /** The configuration as written, defaults filled in. */
 export const schema = map({
+  processes: z.int({ error: PROCESSES }).min(1, PROCESSES).max(64, PROCESSES),
   listen: map({ https: listeners, http: listeners, admin: listeners }),
   metrics: choice('admin', 'public'),
   names: list(text('a host name or an IP address', parseHostOrIp)),

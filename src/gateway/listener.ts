@@ -1,5 +1,5 @@
 import type { RequestListener, Server, ServerResponse } from 'node:http';
-import type { AddressInfo, Socket } from 'node:net';
+import { type AddressInfo, type ListenOptions, Server as NetServer, type Socket } from 'node:net';
 import { admission } from '../config/admission.ts';
 import type { ListenAddress } from '../config/config.ts';
 import { publish } from '../events.ts';
@@ -18,11 +18,15 @@ export const HARDENING = {
 /** A connection on which nothing moves in either direction for so long is cut. */
 const SILENCE = 300_000;
 
+/** While a listener drains, a connection that has just come may still send its first request: milliseconds at the most. */
+const FIRST_REQUEST = 5_000;
+
 /** One address with its connections and the answers that are being written on them. */
 export class Listener<Any extends Server = Server> {
   readonly server: Any;
   readonly #address: ListenAddress;
-  readonly #sockets = new Set<Socket>();
+  /** With the moment of their coming; over TLS, what is inside of them too. */
+  readonly #sockets = new Map<Socket, number>();
   readonly #running = new Set<ServerResponse>();
   readonly #latest = new WeakMap<Socket, ServerResponse>();
   #closing = false;
@@ -36,9 +40,9 @@ export class Listener<Any extends Server = Server> {
     const admits = admission(address.allow);
     server.on('connection', (socket: Socket) => {
       if (!admits(socket.remoteAddress)) return refuse(socket);
-      this.#sockets.add(socket);
-      socket.once('close', () => this.#sockets.delete(socket));
+      this.#enter(socket);
     });
+    server.on('secureConnection', (socket: Socket) => this.#enter(socket));
     const serve: RequestListener = (request, response) => {
       // An answer that ends its connection is the last: what seems to follow is not acted upon (RFC 9112 §9.6).
       if (this.#latest.get(request.socket)?.shouldKeepAlive === false) return;
@@ -55,9 +59,9 @@ export class Listener<Any extends Server = Server> {
     return this.#listenAt(this.#address);
   }
 
-  async #listenAt({ host, port, fallbackPort }: ListenAddress): Promise<AddressInfo> {
+  async #listenAt({ host, port, fallbackPort, descriptor }: ListenAddress): Promise<AddressInfo> {
     try {
-      return await this.#bind(host, port);
+      return await this.#bind(descriptor === undefined ? { host, port } : { fd: descriptor });
     } catch (error) {
       const code = error instanceof Error && 'code' in error ? error.code : undefined;
       if (host === '::' && (code === 'EAFNOSUPPORT' || code === 'EADDRNOTAVAIL')) {
@@ -70,16 +74,34 @@ export class Listener<Any extends Server = Server> {
     }
   }
 
-  /** Stops accepting, lets running answers finish for at most `drain` milliseconds, then closes every connection. */
+  /**
+   * Stops accepting, lets running answers finish and those begin that connections may just have come for, for at most
+   * `drain` milliseconds, then closes every connection.
+   */
   async close(drain: number): Promise<void> {
     this.#closing = true;
+    const { server } = this;
+    // Not as HTTP servers do: they would cut those off that have come and not yet asked.
     const closed = new Promise<void>((resolve) => {
-      this.server.close(() => resolve());
+      NetServer.prototype.close.call(server, () => resolve());
     });
     for (const response of this.#running) response.shouldKeepAlive = false;
-    if (this.#running.size > 0) await this.#finished(drain);
-    for (const socket of this.#sockets) socket.destroy();
+    for (const socket of this.#sockets.keys()) {
+      const latest = this.#latest.get(socket);
+      if (latest !== undefined && !this.#running.has(latest)) socket.destroy();
+    }
+    await this.#finished(drain);
+    for (const socket of this.#sockets.keys()) socket.destroy();
     await closed;
+    server.close();
+  }
+
+  #enter(socket: Socket): void {
+    this.#sockets.set(socket, performance.now());
+    socket.once('close', () => {
+      this.#sockets.delete(socket);
+      this.#idle();
+    });
   }
 
   #track(response: ServerResponse): void {
@@ -87,25 +109,32 @@ export class Listener<Any extends Server = Server> {
     if (this.#closing) response.shouldKeepAlive = false;
     response.once('close', () => {
       this.#running.delete(response);
-      if (this.#running.size === 0) this.#idle();
+      this.#idle();
     });
   }
 
-  #finished(drain: number): Promise<void> {
-    return new Promise((resolve) => {
-      const timer = setTimeout(resolve, drain);
-      this.#idle = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-    });
+  async #finished(drain: number): Promise<void> {
+    const patience = Math.min(FIRST_REQUEST, drain / 20);
+    const isBusy = (): boolean =>
+      this.#running.size > 0 || [...this.#sockets.values()].some((came) => performance.now() - came < patience);
+    const end = performance.now() + drain;
+    while (isBusy() && performance.now() < end) {
+      const left = Math.max(1, Math.min(end - performance.now(), patience / 4));
+      await new Promise<void>((resolve) => {
+        const timer = setTimeout(resolve, left);
+        this.#idle = () => {
+          clearTimeout(timer);
+          resolve();
+        };
+      });
+    }
   }
 
-  #bind(host: string, port: number): Promise<AddressInfo> {
+  #bind(at: ListenOptions | { readonly fd: number }): Promise<AddressInfo> {
     const { server } = this;
     return new Promise((resolve, reject) => {
       server.once('error', reject);
-      server.listen({ host, port }, () => {
+      server.listen(at, () => {
         server.off('error', reject);
         server.on('error', (error) => publish('notice', { level: 'error', message: 'a listener failed', error }));
         resolve(server.address() as AddressInfo);

@@ -1,6 +1,7 @@
 import { createAdmin } from '../admin/admin.ts';
 import type { DiskWatch } from '../admin/disk.ts';
 import type { Config } from '../config/config.ts';
+import type { Crew } from '../fleet/crew.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
 import { createEndpoints } from '../registry/endpoints.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -18,18 +19,24 @@ export interface Doors {
   readonly telemetry: Telemetry;
   readonly rooms: Rooms;
   readonly disk: DiskWatch;
+  /** The processes that serve beside this one. */
+  readonly crew?: Crew | undefined;
   readonly isReady: () => boolean;
 }
 
 /** The gateway before it listens. */
-export function openGateway(config: Config, { identity, upstreams, telemetry, rooms, disk, isReady }: Doors): Gateway {
+export function openGateway(
+  config: Config,
+  { identity, upstreams, telemetry, rooms, disk, crew, isReady }: Doors,
+): Gateway {
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),
     admin: createAdmin({
       isReady,
       warnings: () => [...identity.warnings, ...disk.warnings],
-      metrics: () => telemetry.metricsText(),
+      ...(crew !== undefined && { processes: async () => (await crew.ready()) + Number(isReady()) }),
+      metrics: async () => telemetry.metricsText((await crew?.metrics())?.map((told) => JSON.parse(told)) ?? []),
       metricsType: telemetry.contentType,
     }),
     endpoints: createEndpoints({ ...rooms, toClientError }),

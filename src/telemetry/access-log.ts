@@ -10,6 +10,8 @@ export interface AccessLogOptions extends Partial<Rotation> {
   readonly format: 'json' | 'nginx';
   /** What an upstream is called in the nginx format, where that is not its namespace. */
   readonly aliases?: ReadonlyMap<string, string>;
+  /** Whether other processes write to the same place. */
+  readonly isShared?: boolean;
 }
 
 export interface AccessLog {
@@ -18,8 +20,9 @@ export interface AccessLog {
 }
 
 /** Writes one line per finished request until closed. Throws when the file cannot be opened. */
-export function openAccessLog({ file, format, maxSize = 0, keep = 0, aliases }: AccessLogOptions): AccessLog {
-  const lines = openLineWriter(file, { maxSize, keep });
+export function openAccessLog(options: AccessLogOptions): AccessLog {
+  const { file, format, maxSize = 0, keep = 0, aliases, isShared = false } = options;
+  const lines = openLineWriter(file, { maxSize, keep }, isShared);
   const toLine = format === 'nginx' ? nginxLine : jsonLine;
   const unsubscribe = subscribe('request', (request) => lines.write(toLine(request, new Date(), aliases)));
   return {

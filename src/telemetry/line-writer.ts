@@ -4,6 +4,8 @@ import { openLogFile, type Rotation, type Sink } from './log-file.ts';
 const GATHER_MS = 20;
 const WAITING_LIMIT = 8 * 1024 * 1024;
 const COMPLAINT_INTERVAL_MS = 60_000;
+/** Bytes that reach a pipe in one piece whoever else writes to it (PIPE_BUF, pipe(7)). */
+const ONE_PIECE = 4096;
 
 /** Appends lines to a file or to standard output without ever making the caller wait. */
 export interface LineWriter {
@@ -17,11 +19,20 @@ export interface LineWriter {
 
 /**
  * Opens `file`, making its directory, and rotates it; `-` is standard output, which is not. Throws when the file cannot be opened. Lines that cannot
- * be written later (a full disk, a reader that is 8 MiB behind) are lost, and a notice says so once a minute.
+ * be written later (a full disk, a reader that is 8 MiB behind) are lost, and a notice says so once a minute. `isShared`: so that lines of
+ * other processes do not get into ours.
  */
-export function openLineWriter(file: string, rotation: Rotation = NEVER): LineWriter {
+export function openLineWriter(file: string, rotation: Rotation = NEVER, isShared = false): LineWriter {
   const complain = complainer(file);
-  let sink = openSink(file, rotation, complain);
+  const open = (): Sink => {
+    if (file === '-') return openStandardOutput(complain, isShared);
+    try {
+      return openLogFile(file, rotation);
+    } catch (cause) {
+      throw new Error(`the access log ${file} cannot be opened`, { cause });
+    }
+  };
+  let sink = open();
   let gathered = '';
   let timer: NodeJS.Timeout | undefined;
   let work = Promise.resolve();
@@ -55,7 +66,7 @@ export function openLineWriter(file: string, rotation: Rotation = NEVER): LineWr
     reopen() {
       void flush();
       void enqueue(async () => {
-        const next = openSink(file, rotation, complain);
+        const next = open();
         sink.close();
         sink = next;
       });
@@ -70,21 +81,27 @@ export function openLineWriter(file: string, rotation: Rotation = NEVER): LineWr
 
 const NEVER: Rotation = { maxSize: 0, keep: 0 };
 
-function openSink(file: string, rotation: Rotation, complain: (error: unknown) => void): Sink {
-  if (file === '-') return openStandardOutput(complain);
-  try {
-    return openLogFile(file, rotation);
-  } catch (cause) {
-    throw new Error(`the access log ${file} cannot be opened`, { cause });
-  }
-}
-
-function openStandardOutput(complain: (error: unknown) => void): Sink {
+function openStandardOutput(complain: (error: unknown) => void, isShared: boolean): Sink {
   process.stdout.on('error', complain);
+  const write = (lines: string): Promise<void> =>
+    new Promise((resolve) => process.stdout.write(lines, () => resolve()));
   return {
-    append: (lines) => new Promise((resolve) => process.stdout.write(lines, () => resolve())),
+    async append(lines) {
+      for (const piece of isShared ? inPieces(lines) : [lines]) await write(piece);
+    },
     close: () => process.stdout.off('error', complain),
   };
+}
+
+/** Whole lines, as many at a time as reach a pipe in one piece; a line that is longer is on its own. */
+export function inPieces(lines: string): readonly string[] {
+  const pieces: string[] = [];
+  for (const line of lines.match(/.*\n/g) ?? []) {
+    const piece = `${pieces.at(-1) ?? ''}${line}`;
+    if (pieces.length > 0 && Buffer.byteLength(piece) <= ONE_PIECE) pieces[pieces.length - 1] = piece;
+    else pieces.push(line);
+  }
+  return pieces;
 }
 
 function complainer(file: string): (error: unknown) => void {

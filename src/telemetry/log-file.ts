@@ -1,4 +1,4 @@
-import { appendFile, closeSync, fstatSync, mkdirSync, openSync, renameSync, rmSync } from 'node:fs';
+import { appendFile, closeSync, fstatSync, mkdirSync, openSync, renameSync, rmSync, statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
 import { publish } from '../events.ts';
@@ -19,29 +19,42 @@ export interface Sink {
 const FILE_MODE = 0o640;
 const append = promisify<number, string>(appendFile);
 
-/** A file that is appended to and rotated before it would grow over its size. Throws when it cannot be opened. */
-export function openLogFile(file: string, { maxSize, keep }: Rotation): Sink {
-  let { fd, size } = open(file);
+/** Milliseconds after which somebody who rotates is no more. */
+const LOST = 10_000;
+
+/**
+ * A file that is appended to and rotated before it would grow over its size, by whichever of the processes that write to it
+ * comes first; the others find it moved and go on in the new one. Throws when it cannot be opened.
+ */
+export function openLogFile(file: string, rotation: Rotation): Sink {
+  const { maxSize } = rotation;
+  let fd = open(file);
   let isClosed = false;
-  const rotate = (): void => {
-    // Where this fails, the old file is written on for as long again.
-    size = 0;
+  /** Beyond the size, where it could not be rotated. */
+  let tolerated = 0;
+  const reopen = (): void => {
+    const next = open(file);
+    closeSync(fd);
+    fd = next;
+    tolerated = 0;
+  };
+  const look = (length: number): void => {
+    if (isMoved(file, fd)) reopen();
+    const { size } = fstatSync(fd);
+    if (size === 0 || size + length <= maxSize + tolerated) return;
     try {
-      shift(file, keep);
-      const next = open(file);
-      closeSync(fd);
-      ({ fd, size } = next);
+      if (alone(file, () => isMoved(file, fd) || shift(file, rotation.keep))) reopen();
     } catch (error) {
+      tolerated = size;
       publish('notice', { level: 'warn', message: 'the access log cannot be rotated', fields: { file }, error });
     }
   };
   return {
     async append(lines) {
       if (isClosed) throw new Error(`${file} is closed`);
-      const length = Buffer.byteLength(lines);
-      if (maxSize > 0 && size > 0 && size + length > maxSize) rotate();
+      if (maxSize > 0) look(Buffer.byteLength(lines));
+      // One write, at the end of the file: lines of several processes do not mix.
       await append(fd, lines);
-      size += length;
     },
     // The number of a closed descriptor may already be another file: it is closed once.
     close() {
@@ -51,10 +64,34 @@ export function openLogFile(file: string, { maxSize, keep }: Rotation): Sink {
   };
 }
 
-function open(file: string): { readonly fd: number; readonly size: number } {
+function open(file: string): number {
   mkdirSync(dirname(file), { recursive: true });
-  const fd = openSync(file, 'a', FILE_MODE);
-  return { fd, size: fstatSync(fd).size };
+  return openSync(file, 'a', FILE_MODE);
+}
+
+/** Whether the name has become that of another file; where nobody has it, who took it away will tell. */
+function isMoved(file: string, fd: number): boolean {
+  const there = statSync(file, { throwIfNoEntry: false });
+  return there !== undefined && there.ino !== fstatSync(fd).ino;
+}
+
+/** Runs `action` while no other process does so; `false` when one does. */
+function alone(file: string, action: () => void): boolean {
+  const lock = `${file}.rotating`;
+  const since = statSync(lock, { throwIfNoEntry: false })?.mtimeMs;
+  if (since !== undefined && Date.now() - since > LOST) rmSync(lock, { recursive: true, force: true });
+  try {
+    mkdirSync(lock);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
+    throw error;
+  }
+  try {
+    action();
+    return true;
+  } finally {
+    rmSync(lock, { recursive: true, force: true });
+  }
 }
 
 /** Moves every file one number on; the last one goes. */

@@ -1,4 +1,4 @@
-import { collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+import { AggregatorRegistry, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
 import { type CacheResult, type Events, subscribe } from '../events.ts';
 import { counter } from './counter.ts';
 import { storeMetrics } from './store-metrics.ts';
@@ -25,6 +25,19 @@ const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5
 export interface Metrics {
   readonly registry: Registry;
   close(): void;
+}
+
+/** What a process counted: names, labels and values. */
+export type Figures = readonly object[];
+
+/**
+ * The text of a process's metrics, and of others that serve beside it. Sums, but where a metric says otherwise: what is told of the
+ * disk that they share is the same from each.
+ */
+export async function together(registry: Registry, others: readonly Figures[]): Promise<string> {
+  if (others.length === 0) return registry.metrics();
+  const own = await registry.getMetricsAsJSON();
+  return AggregatorRegistry.aggregate([own, ...others]).metrics();
 }
 
 type Bound = (upstream: string | undefined) => string;
@@ -131,6 +144,7 @@ function breakers(
   new Gauge({
     name: 'layover_upstream_open_breakers',
     help: 'Origins of an upstream that are not asked, since they cannot be connected to.',
+    aggregator: 'max',
     labelNames: ['upstream'],
     registers: [registry],
     collect() {
@@ -148,11 +162,13 @@ function budgets(registry: Registry, bound: Bound): Listener<'budget'> {
   const remaining = new Gauge({
     name: 'layover_upstream_ratelimit_remaining',
     help: 'Requests that an upstream said it will still take.',
+    aggregator: 'min',
     ...shape,
   });
   const reset = new Gauge({
     name: 'layover_upstream_ratelimit_reset_timestamp_seconds',
     help: 'When an upstream said it will count anew, in seconds since 1970.',
+    aggregator: 'max',
     ...shape,
   });
   return ({ upstream, identity, ...budget }) => {
@@ -190,12 +206,14 @@ function certificates(registry: Registry): Listener<'certificates'> {
   const ends = new Gauge({
     name: 'layover_certificate_end_timestamp_seconds',
     help: 'When a certificate ends, in seconds since 1970.',
+    aggregator: 'min',
     labelNames: ['certificate'],
     registers,
   });
   const uncovered = new Gauge({
     name: 'layover_hosts_uncovered',
     help: 'Presented hosts and own names that no certificate covers.',
+    aggregator: 'max',
     registers,
   });
   return (event) => {

@@ -12,6 +12,7 @@ function space(registry: Registry): readonly (() => void)[] {
   const used = new Gauge({
     name: 'layover_store_used_bytes',
     help: 'What the cache takes on disk, partial downloads included.',
+    aggregator: 'max',
     registers,
   });
   const reserved = new Gauge({
@@ -22,16 +23,19 @@ function space(registry: Registry): readonly (() => void)[] {
   const limit = new Gauge({
     name: 'layover_store_limit_bytes',
     help: 'What the cache may take in all at this moment.',
+    aggregator: 'max',
     registers,
   });
   const parked = new Gauge({
     name: 'layover_store_parked_bytes',
     help: 'Partial downloads in the spool, allocated.',
+    aggregator: 'max',
     registers,
   });
   const failing = new Gauge({
     name: 'layover_store_disk_failing',
     help: '1 while the disk cannot be written.',
+    aggregator: 'max',
     registers,
   });
   const refused = counter(registry, 'layover_store_refusals_total', 'Reservations of space that were refused.');
@@ -54,6 +58,7 @@ function eviction(registry: Registry): readonly (() => void)[] {
   const ready = new Gauge({
     name: 'layover_index_ready',
     help: '1 while the index knows everything that is stored.',
+    aggregator: 'min',
     registers: [registry],
   });
   return [

@@ -1,7 +1,7 @@
 import type { NoticeEvent } from '../events.ts';
 import { type AccessLogOptions, openAccessLog } from './access-log.ts';
 import { openLog } from './log.ts';
-import { openMetrics } from './metrics.ts';
+import { type Figures, openMetrics, together } from './metrics.ts';
 
 export interface TelemetryOptions {
   /** From which level on notices are written; `silent` writes none. */
@@ -16,8 +16,10 @@ export interface TelemetryOptions {
 }
 
 export interface Telemetry extends AsyncDisposable {
-  /** The metrics in the text format that {@link Telemetry.contentType} names. */
-  metricsText(): Promise<string>;
+  /** The metrics in the text format that {@link Telemetry.contentType} names, together with those of `others`. */
+  metricsText(others?: readonly Figures[]): Promise<string>;
+  /** The metrics of this process, for another one to add its own. */
+  metrics(): Promise<Figures>;
   readonly contentType: string;
   /** Opens the access log by its name again, after it was rotated. */
   reopen(): void;
@@ -38,7 +40,8 @@ export function startTelemetry({ level, access, upstreams, keyOf, format }: Tele
     closeLog?.();
   };
   return {
-    metricsText: () => metrics.registry.metrics(),
+    metricsText: (others = []) => together(metrics.registry, others),
+    metrics: () => metrics.registry.getMetricsAsJSON(),
     contentType: metrics.registry.contentType,
     reopen: () => accessLog.reopen(),
     setLevel: (next) => {

@@ -1,0 +1,77 @@
+import type { Server } from 'node:net';
+import { Meeting } from './talk.ts';
+
+/** Milliseconds that another process has for its answer. */
+const PROMPT = 1_000;
+
+const PREFIX = 'worker-';
+
+/** Under which a process can be asked. */
+export function nameOf(pid: number): string {
+  return `${PREFIX}${pid}`;
+}
+
+/** What one process is asked by the others, and by a new supervisor. */
+export interface Answers {
+  readonly metrics: () => Promise<string>;
+  /** Whether it takes requests. */
+  readonly isReady: () => boolean;
+  /** Somebody else has taken its place. */
+  readonly drain: () => void;
+}
+
+/** The processes that serve from one data directory, as one of them sees the others. */
+export class Crew implements Disposable {
+  readonly #meeting: Meeting;
+  readonly #name = nameOf(process.pid);
+  #server: Server | undefined;
+
+  private constructor(meeting: Meeting) {
+    this.#meeting = meeting;
+  }
+
+  /** `root`: the data directory, an absolute path. */
+  static async open(root: string): Promise<Crew> {
+    return new Crew(await Meeting.open(root));
+  }
+
+  /** From here on the others are answered. */
+  async join({ metrics, isReady, drain }: Answers): Promise<void> {
+    // Process identifiers are used again.
+    this.#meeting.forget(this.#name);
+    this.#server = await this.#meeting.listen(this.#name, async (question) => {
+      switch (question) {
+        case 'metrics':
+          return await metrics();
+        case 'ready':
+          return String(isReady());
+        case 'drain':
+          drain();
+          return 'draining';
+        default:
+          return String(process.pid);
+      }
+    });
+  }
+
+  /** The metrics of the others, as they tell them. */
+  async metrics(): Promise<readonly string[]> {
+    return await this.#ask('metrics');
+  }
+
+  /** How many of the others take requests. */
+  async ready(): Promise<number> {
+    return (await this.#ask('ready')).filter((answer) => answer === 'true').length;
+  }
+
+  [Symbol.dispose](): void {
+    this.#server?.close();
+  }
+
+  /** Who does not answer in time is left out. */
+  async #ask(question: string): Promise<readonly string[]> {
+    const others = this.#meeting.names().filter((name) => name.startsWith(PREFIX) && name !== this.#name);
+    const answers = await Promise.all(others.map((name) => this.#meeting.ask(name, question, PROMPT)));
+    return answers.filter((answer) => answer !== undefined);
+  }
+}
