@@ -7,7 +7,12 @@ import type { Sources } from './sources.ts';
 
 /** How far ahead of a running download a reader may be before it gets one of its own (bytes). */
 export const NEAR = 1 << 20;
-const MAX_FETCHERS = 6;
+/** Downloads for far readers, beside those that bring the blob in order. */
+const MAX_FAR = 5;
+/** Milliseconds that a download is watched before others may help it. */
+const WATCHED = 1000;
+/** Milliseconds that a piece takes at the speed seen: few requests, and a reader in order never waits for long. */
+const PIECE = 2000;
 
 /** Milliseconds without a byte after which a download is given up. */
 export interface Patience {
@@ -32,7 +37,8 @@ export interface DownloadEvents {
 
 /**
  * The running downloads of one blob. No two of them cover the same byte: a new one takes over the rest of the gap
- * it begins in. One of them always brings the first missing byte.
+ * it begins in. One of them always brings the first missing byte. A large blob that comes slowly is widened, where the
+ * upstream's `parallel` allows: the pieces next in order come over connections of their own.
  */
 export class Downloads {
   readonly #sources: Sources;
@@ -45,6 +51,11 @@ export class Downloads {
   #stopped = false;
   /** The source answers every range with the whole, so that only what comes in order is worth asking for. */
   #ignoresRange = false;
+  /** How many downloads bring the blob in order, and the bytes that each of them takes on at a time. */
+  #width = 1;
+  #piece = Number.POSITIVE_INFINITY;
+  /** A request for a piece was refused: one download at a time is what this blob gets. */
+  #isNarrow = false;
 
   constructor(size: number, file: SpoolFile, sources: Sources, events: DownloadEvents, patience: Patience) {
     this.#size = size;
@@ -58,22 +69,27 @@ export class Downloads {
   /** Goes on with the first missing byte that nobody fetches; `opened` is an answer that begins at or before it. */
   advance(last?: Source, opened?: { readonly source: Source; readonly answer: Opened }): void {
     if (this.#stopped) return;
-    const gap = this.#file.extents.gaps(this.#size)[0];
-    if (gap === undefined) {
+    const start = this.#uncovered();
+    if (start === undefined) {
       opened?.answer.response.body.destroy();
       if (this.#running.size === 0) this.#complete(last);
       return;
     }
-    if ([...this.#running].some((fetcher) => fetcher.covers(gap.start))) return;
+    if (start > this.#file.extents.prefix() && this.#running.size >= this.#width) return;
     const source = opened?.source ?? this.#sources.best;
-    if (source !== undefined) this.#launch(source, gap.start, opened?.answer);
-    else if (this.#running.size === 0) this.#events.broken(NOBODY, undefined, false);
+    if (source === undefined) {
+      if (this.#running.size === 0) this.#events.broken(NOBODY, undefined, false);
+      return;
+    }
+    this.#launch(source, start, opened?.answer);
+    if (this.#width > 1) this.advance();
   }
 
   /** Gives a far reader a download of its own, unless a running one will soon bring the byte at `position`. */
   want(position: number): void {
     const source = this.#sources.best;
-    if (this.#stopped || source === undefined || this.#ignoresRange || this.#running.size >= MAX_FETCHERS) return;
+    if (this.#stopped || source === undefined || this.#ignoresRange) return;
+    if (this.#running.size >= this.#width + MAX_FAR) return;
     if (!this.#reaches(position)) this.#launch(source, position);
   }
 
@@ -87,10 +103,19 @@ export class Downloads {
     return [...this.#running].some((fetcher) => fetcher.covers(position) && position - fetcher.position < NEAR);
   }
 
+  /** The first byte that is missing and that nobody fetches. */
+  #uncovered(): number | undefined {
+    const covered = [...this.#running].reduce(
+      (there, { start, limit }) => there.add({ start, end: limit }),
+      this.#file.extents,
+    );
+    return covered.gaps(this.#size)[0]?.start;
+  }
+
   #launch(source: Source, start: number, opened?: Opened): void {
-    const limit = this.#boundary(start);
+    const limit = Math.min(this.#boundary(start), start + this.#piece);
     for (const other of this.#running) if (other.covers(start)) other.limit = start;
-    const fetcher = new Fetcher(source, start, limit);
+    const fetcher = new Fetcher(source, start, limit, this.#width > 1);
     this.#running.add(fetcher);
     this.#run(fetcher, opened).then(
       () => this.#finished(fetcher),
@@ -119,6 +144,7 @@ export class Downloads {
     if (opened.start < fetcher.start && fetcher.start > this.#file.extents.prefix()) {
       opened.response.body.destroy();
       this.#ignoresRange = true;
+      this.#narrow();
       return;
     }
     await fetcher.receive(opened, this.#file, () => this.#events.written(fetcher.source));
@@ -127,7 +153,26 @@ export class Downloads {
   /** What a download was to bring and did not begin with falls back to the one that it took it from. */
   #giveBack({ start, position, limit }: Fetcher): void {
     if (position > start) return;
-    for (const other of this.#running) if (other.limit === start) other.limit = limit;
+    for (const other of this.#running) if (other.limit === start) other.limit = Math.min(limit, other.reach);
+  }
+
+  /** Splits what is missing when the only download has been watched for a while and would still take long. */
+  #widen(): void {
+    const [only] = this.#running;
+    if (only === undefined || this.#running.size > 1 || this.#isNarrow || this.#ignoresRange) return;
+    const width = only.source.upstream.parallel;
+    const time = performance.now() - only.began;
+    const piece = Math.max(NEAR, Math.ceil(((only.position - only.start) * PIECE) / time));
+    if (width === 1 || !only.takesRanges || time < WATCHED || only.limit - only.position < 2 * piece) return;
+    this.#width = width;
+    this.#piece = piece;
+    only.limit = only.position + piece;
+    this.advance();
+  }
+
+  #narrow(): void {
+    this.#width = 1;
+    this.#piece = Number.POSITIVE_INFINITY;
   }
 
   #refusal({ response, size }: Opened): Error | undefined {
@@ -151,6 +196,13 @@ export class Downloads {
       this.#events.storageFailed(error);
       return;
     }
+    if (fetcher.isPiece && this.#running.size > 0) {
+      // The others go on, and tell in time whether the source itself is to blame.
+      this.#isNarrow ||= fetcher.position === fetcher.start;
+      this.#narrow();
+      this.advance();
+      return;
+    }
     const pause = this.#sources.failed(fetcher.source, error, fetcher.position > fetcher.start);
     const next = this.#sources.best;
     if (next !== undefined || this.#running.size === 0) this.#events.broken(error, next, next === fetcher.source);
@@ -162,6 +214,7 @@ export class Downloads {
     for (const fetcher of this.#running) {
       if (performance.now() - fetcher.lastProgress > allowed) fetcher.stop(SILENT);
     }
+    this.#widen();
   }
 }
 

@@ -23,19 +23,28 @@ export class SpoolFailed extends Error {
 export class Fetcher {
   readonly source: Source;
   readonly start: number;
+  /** One of several that bring the blob in order. */
+  readonly isPiece: boolean;
   /** Exclusive; lowered when another fetcher takes over from there on. */
   limit: number;
   /** Everything from `start` to here is in the spool or on its way there. */
   position: number;
+  /** Exclusive; how far the answer goes that was asked for. */
+  reach = Number.POSITIVE_INFINITY;
+  /** When the body began, on the monotonic clock (milliseconds). */
+  began = Number.POSITIVE_INFINITY;
+  /** Whether the source says that it answers ranges. */
+  takesRanges = false;
   /** When bytes last came, on the monotonic clock (milliseconds). */
   lastProgress = performance.now();
   readonly #abort = new AbortController();
 
-  constructor(source: Source, start: number, limit: number) {
+  constructor(source: Source, start: number, limit: number, isPiece: boolean) {
     this.source = source;
     this.start = start;
     this.position = start;
     this.limit = limit;
+    this.isPiece = isPiece;
   }
 
   /** Whether this download will bring the byte at `position`. */
@@ -49,6 +58,7 @@ export class Fetcher {
 
   /** Asks the source; resolves with the head of its answer. `end` undefined asks for everything from the start on. */
   async open(end: number | undefined): Promise<Opened> {
+    this.reach = end ?? this.reach;
     const opened = await open(this.source, this.start, end, this.#abort.signal);
     this.lastProgress = performance.now();
     return opened;
@@ -59,7 +69,9 @@ export class Fetcher {
    * read. Resolves at the limit, rejects when the body ends, breaks or stalls before.
    */
   async receive(opened: Opened, file: SpoolFile, written: () => void): Promise<void> {
-    const { body } = opened.response;
+    const { body, headers, status } = opened.response;
+    this.began = performance.now();
+    this.takesRanges = status === 206 || headers['accept-ranges'] === 'bytes';
     const stopped = (): void => {
       body.destroy(this.#abort.signal.reason as Error);
     };

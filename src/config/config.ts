@@ -55,6 +55,8 @@ export interface UpstreamConfig {
     readonly requests?: { readonly count: number; readonly span: number };
     readonly bandwidth?: number;
   };
+  /** Connections over which one blob may come; 1: off. */
+  readonly parallel: number;
   /** Patterns `repository[:tag]` of what is served; without it everything is. */
   readonly allow?: readonly string[];
   /** Patterns `repository[:tag]` of what is not served, whatever `allow` says. */

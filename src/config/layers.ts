@@ -48,6 +48,7 @@ const UPSTREAM: Tree = {
   blobHosts: [],
   tags: { ttl: '0s', staleOnError: '30d' },
   challenge: 'relay',
+  parallel: 'off',
   deny: [],
   complete: 'off',
 };

@@ -100,6 +100,8 @@ export interface WrittenAccount {
   readonly serve?: readonly string[] | undefined;
 }
 
+const PARALLEL = 'off, or a whole number from 2 to 8';
+
 const upstream = map({
   hosts: list(text('a host name, or a wildcard such as *.azurecr.io', parsePresented)),
   authHosts: hosts,
@@ -122,6 +124,7 @@ const upstream = map({
     requests: text('requests in a span of time such as 100/6h or 5/s', parseRate).nullish(),
     bandwidth: rate.nullish(),
   }).nullish(),
+  parallel: z.union([z.literal('off'), z.int().min(2).max(8)], { error: PARALLEL }),
   allow: images.nullish(),
   deny: images,
   complete: choice('off', 'background'),

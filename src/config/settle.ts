@@ -56,6 +56,7 @@ function settleUpstream(name: string, written: WrittenUpstream, cwd: string): Up
       ...(limit?.requests != null && { requests: limit.requests }),
       ...(limit?.bandwidth != null && { bandwidth: limit.bandwidth }),
     },
+    parallel: written.parallel === 'off' ? 1 : written.parallel,
     credentials: (credentials ?? []).map((account) => settleAccount(account, cwd)),
   };
 }

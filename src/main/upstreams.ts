@@ -148,7 +148,7 @@ export class Upstreams implements AsyncDisposable {
     if (oldest !== undefined && made.length > MOST_MADE) this.#open.delete(oldest);
   }
 
-  #optionsOf({ name, template, hosts, urls, tokenHosts, blobHosts }: UpstreamConfig): UpstreamOptions {
+  #optionsOf({ name, template, hosts, urls, tokenHosts, blobHosts, parallel }: UpstreamConfig): UpstreamOptions {
     const key = template ?? name;
     // Where nobody wrote what such a host leads to, it must not lead into the network behind us.
     const guarded = this.#config.upstreams[key]?.urls.some(({ hostname }) => hostname === '*') === true;
@@ -160,6 +160,7 @@ export class Upstreams implements AsyncDisposable {
       blobHosts,
       ...(template !== undefined && { guarded }),
       limit: this.#limitOf(name),
+      parallel,
       ...this.#files.get(key),
     };
   }

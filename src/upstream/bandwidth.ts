@@ -36,6 +36,10 @@ export class Bandwidth {
     this.#counted = clock.now();
   }
 
+  get isSet(): boolean {
+    return this.#rate !== Number.POSITIVE_INFINITY;
+  }
+
   /** Bytes per second; without a rate nothing waits. */
   set rate(rate: number | undefined) {
     this.#rate = rate ?? Number.POSITIVE_INFINITY;
@@ -44,7 +48,7 @@ export class Bandwidth {
 
   /** The body at the pace of its turns; the body itself where there is no limit when it begins. */
   pace(body: Readable): Readable {
-    if (this.#rate === Number.POSITIVE_INFINITY) return body;
+    if (!this.isSet) return body;
     const pass = async (paced: Transform, chunk: Buffer): Promise<void> => {
       for (let at = 0; at < chunk.length && !paced.destroyed; ) {
         const piece = chunk.subarray(at, at + this.#piece());

@@ -8,6 +8,8 @@ export interface ClientCertificate {
 
 /** Holds requests back, and the bytes of what they bring. */
 export interface Pacing {
+  /** Whether there is a limit at all. */
+  readonly isSet: boolean;
   /** Resolves when one may go out; throws UpstreamError (`throttled`, without a status) when it may not soon. */
   admit(signal: AbortSignal): Promise<void>;
   readonly bandwidth: { pace(body: Readable): Readable };
@@ -31,6 +33,8 @@ export interface UpstreamOptions {
   readonly accounts?: Readonly<Record<string, { readonly username: string; readonly password: string }>>;
   /** A limit of our own, which may be shared with others. */
   readonly limit?: Pacing;
+  /** Connections over which one blob may come; 1 when absent. */
+  readonly parallel?: number;
   /** `host[:port]` that may be sent credentials for tokens, beside the hosts of `urls`. */
   readonly tokenHosts: readonly string[];
   /** `host[:port]` that are allowed as redirect targets although private or http. */

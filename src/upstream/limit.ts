@@ -34,6 +34,10 @@ export class Limit implements Pacing {
     this.bandwidth.rate = bandwidth;
   }
 
+  get isSet(): boolean {
+    return this.#requests !== undefined || this.bandwidth.isSet;
+  }
+
   /** Lets one request go out, now or in a moment; throws `throttled` when that would take longer. */
   async admit(signal: AbortSignal): Promise<void> {
     if (this.#requests === undefined) return;

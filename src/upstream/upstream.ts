@@ -53,7 +53,7 @@ export class Upstream implements AsyncDisposable {
   #last: { readonly challenges: readonly Challenge[]; readonly base: URL } | undefined;
 
   constructor(options: UpstreamOptions, network: Network) {
-    const { name, ca, clientCert, urls, tokenHosts } = options;
+    const { name, ca, clientCert, urls, tokenHosts, parallel = 1 } = options;
     this.name = name;
     this.#options = options;
     const breakerOf = (origin: string): Breaker | undefined => this.#breakers.get(origin);
@@ -66,7 +66,7 @@ export class Upstream implements AsyncDisposable {
     }
     this.#coolDown = new CoolDown(name);
     const trusted = [...urls, ...tokenHosts.map((host) => new URL(`https://${host}`))].map(({ origin }) => origin);
-    this.#wire = new Wire({ name, ca, clientCert, trusted, network, watch: breakerOf });
+    this.#wire = new Wire({ name, ca, clientCert, parallel, trusted, network, watch: breakerOf });
     this.#tokenServer = new TokenServer(name, this.#wire, breakerOf);
     const dance = new Dance(options, this.#tokenServer, this.#closed.signal);
     this.#redirects = new Redirects(options, network, this.#wire, dance);
@@ -75,6 +75,12 @@ export class Upstream implements AsyncDisposable {
   /** Whether a request would be sent at all; false while every base URL is known to be unreachable. */
   get available(): boolean {
     return this.#failover.available;
+  }
+
+  /** Over how many connections one blob may come: more requests than one are not made where they are limited. */
+  get parallel(): number {
+    const { limit, parallel = 1 } = this.#options;
+    return limit?.isSet === true ? 1 : parallel;
   }
 
   /** The challenge last seen on a live answer of this upstream, or the one remembered from an earlier run. */

@@ -61,6 +61,8 @@ export interface WireOptions {
   readonly name: string;
   readonly ca?: string | undefined;
   readonly clientCert?: ClientCertificate | undefined;
+  /** Connections over which one blob may come. */
+  readonly parallel: number;
   /** The origins that the certificate may be shown to. */
   readonly trusted: readonly string[];
   readonly network: Network;
@@ -123,7 +125,7 @@ export class Wire implements AsyncDisposable {
     const made = this.#agents.get(key);
     if (made !== undefined) return made;
     const agent = new undici.Agent({
-      connections: CONNECTIONS,
+      connections: CONNECTIONS * this.#options.parallel,
       pipelining: 1,
       allowH2: false,
       headersTimeout: 0,

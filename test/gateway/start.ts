@@ -32,6 +32,7 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
     challenge: 'relay',
     complete: 'off',
     deny: [],
+    parallel: 1,
     credentials: [],
     limit: {},
     ...some,
