@@ -14,18 +14,29 @@ export interface Dialled {
   readonly tls?: Pick<ConnectionOptions, 'ca' | 'servername' | 'checkServerIdentity'>;
 }
 
-/** Sends bytes and listens until the connection is over, or nothing has come for `idle` milliseconds. */
-export function send({ port, tls }: Dialled, bytes: Buffer | string, idle: number): Promise<Heard> {
+/**
+ * Sends bytes and listens until the connection is over, what came is enough, or nothing has come for `idle`
+ * milliseconds.
+ */
+export function send(
+  { port, tls }: Dialled,
+  bytes: Buffer | string,
+  idle: number,
+  isEnough: (text: string) => boolean = () => false,
+): Promise<Heard> {
   return new Promise((resolve) => {
     const socket: Socket =
       tls === undefined ? connect({ host: '127.0.0.1', port }) : connectTls({ host: '127.0.0.1', port, ...tls });
     let text = '';
     let closed = false;
-    const quit = (): void => void socket.destroy();
+    const quit = (): void => {
+      socket.destroy();
+    };
     let timer = setTimeout(quit, idle);
     socket.setEncoding('latin1');
     socket.on('data', (chunk: string) => {
       text += chunk;
+      if (isEnough(text)) return quit();
       clearTimeout(timer);
       timer = setTimeout(quit, idle);
     });

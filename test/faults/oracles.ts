@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { lstat, readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { pipeline } from 'node:stream/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -24,6 +25,21 @@ export async function publishedIn(data: string): Promise<Published[]> {
     found.push({ path, digest: `${algorithm}:${hex}`, size: stat.size, isSettled: stat.nlink === 1 });
   }
   return found;
+}
+
+/** Where the index and the files disagree about the size of content; what the index does not know yet is no mistake. */
+export async function misjudgedIn(data: string): Promise<string[]> {
+  const file = join(data, 'index', 'content.sqlite');
+  if ((await lstat(file).catch(() => undefined)) === undefined) return [];
+  using index = new DatabaseSync(file, { readOnly: true, timeout: 10_000 });
+  const rows = index.prepare('SELECT digest, size FROM objects WHERE present > 0 AND size > 0').all();
+  const told = new Map(rows.map(({ digest, size }) => [Buffer.from(digest as Uint8Array).toString('hex'), size]));
+  return (await publishedIn(data)).flatMap(({ digest, size }) => {
+    const known = told.get(digest.split(':')[1] ?? '');
+    return known === undefined || known === size
+      ? []
+      : [`the index says that ${digest} has ${known} bytes, not ${size}`];
+  });
 }
 
 /** What is wrong with published files: names that are not the digest of the content. */
@@ -68,7 +84,8 @@ export async function betrayals(data: string, texts: Readonly<Record<string, str
   return found;
 }
 
-function betrayalIn(place: string, text: string): string[] {
+/** The secret in a text, plain or in Base64, if there is one. */
+export function betrayalIn(place: string, text: string): string[] {
   const forms = [text, ...(text.match(/[A-Za-z0-9+/]{24,}={0,2}/g) ?? []).map((part) => atobOr(part))];
   const match = forms.map((form) => SECRETS.exec(form)?.[0]).find((secret) => secret !== undefined);
   return match === undefined ? [] : [`a secret stands in ${place}: ${match.slice(0, 20)}…`];

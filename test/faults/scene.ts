@@ -5,12 +5,12 @@ import { type Blob, makeBlob } from '../support/content.ts';
 import { type FakeUpstream, startUpstream, type UpstreamOptions } from '../support/upstream/upstream.ts';
 import type { Report } from './case.ts';
 import { Gateway, type GatewayOptions, type Usage } from './gateway.ts';
-import { betrayals, publishedIn, within, wrongOf } from './oracles.ts';
+import { betrayals, misjudgedIn, publishedIn, within, wrongOf } from './oracles.ts';
 
 /** Files that may be open beyond those at the beginning, and memory in bytes. */
 const SPARE_FILES = 16;
 const SPARE_MEMORY = 400 << 20;
-const REST = 30_000;
+const REST = 60_000;
 
 export interface SceneOptions extends Partial<Omit<GatewayOptions, 'dir' | 'upstreams'>> {
   readonly upstream?: UpstreamOptions;
@@ -119,6 +119,11 @@ export class Scene implements AsyncDisposable {
       report.expect(alive.ok, `/livez answers ${alive.status}`);
     }
     for (const wrong of await wrongOf(await publishedIn(this.gateway.data))) report.violation(wrong);
+    for (const wrong of await misjudgedIn(this.gateway.data)) report.violation(wrong);
+    if (this.upstream.roles.includes('cdn')) {
+      const shown = this.upstream.authorizations('cdn').length;
+      report.expect(shown === 0, `storage that URLs are signed for was shown ${shown} credentials`);
+    }
     // Connections that the upstream keeps open are its own affair.
     await this.upstream.down();
     await this.upstream.up();

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { blobsOf, type Image, makeImage, topOf } from '../../support/image.ts';
 import type { FaultCase, Report } from '../case.ts';
-import { allocatedBelow, publishedIn, wrongOf } from '../oracles.ts';
+import { allocatedBelow, publishedIn, within, wrongOf } from '../oracles.ts';
 import { judge, Scene } from '../scene.ts';
 
 const SIZE = 40 << 20;
@@ -10,6 +10,7 @@ const BLOBS = 60;
 const CLIENTS = 6;
 /** Milliseconds. */
 const LATEST_KILL = 2500;
+const PATIENCE = 60_000;
 
 /** A cache that is too small for what is pulled through it, by two processes that are killed in the midst of it. */
 export const eviction: FaultCase = {
@@ -36,6 +37,7 @@ export const eviction: FaultCase = {
           most = Math.max(most, bytes);
         });
       }, 200);
+      await within(PATIENCE, () => most > SIZE / 2);
       await sleep(random.int(500, LATEST_KILL));
       const victims = random.pick([scene.gateways, scene.gateways.slice(0, 1), scene.gateways.slice(1)]);
       await Promise.all(victims.map((gateway) => gateway.down('SIGKILL')));

@@ -14,9 +14,9 @@ const LATEST_KILL = 2000;
 export const killedGateway: FaultCase = {
   name: 'killed-gateway',
   shows: 'kill -9 of all processes at a random moment: nothing wrong is stored or served, nothing published is lost',
-  runs: { quick: 4, full: 50 },
+  runs: { quick: 4, full: 500 },
   async play(report) {
-    await using scene = await Scene.open(report, { processes: 2 });
+    await using scene = await Scene.open(report, { processes: report.isQuick ? 2 : 4 });
     const old: Blob[] = [scene.blob('always there', 100_000)];
     await scene.pull(old[0] ?? scene.blob('', 1));
     let firstPull = 0;

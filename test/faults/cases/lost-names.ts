@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises';
 import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { isPrivateAddress } from '../../../src/upstream/address.ts';
-import { makeBlob, toBytes } from '../../support/content.ts';
+import { type Blob, makeBlob, toBytes } from '../../support/content.ts';
 import { blobsOf, makeImage, topOf } from '../../support/image.ts';
 import type { FaultCase, Report } from '../case.ts';
 import { Firewall } from '../firewall.ts';
@@ -40,7 +40,7 @@ const REBOUND: Readonly<Record<string, readonly (readonly string[])[]>> = {
 
 const image = makeImage({ seed: 'lost', platforms: ['linux/amd64'], layers: [100_000] });
 /** What was not pulled in time, by host. */
-const uncached = new Map(Object.keys(LOST).map((what, index) => [hostOf(index), makeBlob(what, 20_000)]));
+const uncached = new Map<string, Blob>();
 
 /** Upstreams whose names are not answered for, or lead nowhere, or elsewhere at every look. */
 export const lostNames: FaultCase = {
@@ -50,7 +50,7 @@ export const lostNames: FaultCase = {
   runs: { quick: 1, full: 3 },
   needs: ['namespace', 'ip', 'nft'],
   async play(report) {
-    const hosts = [...uncached.keys()];
+    const hosts = Object.keys(LOST).map((_, index) => `r${index}.registry.example`);
     const rebound = Object.keys(REBOUND).map((_, index) => `b${index}.registry.example`);
     await using internet = await Internet.start(
       [...hosts, ...rebound, ...rebound.map(storageOf), '127.0.0.1'],
@@ -67,7 +67,8 @@ export const lostNames: FaultCase = {
       [...hosts, ...rebound].map((host) => [host, { hosts: [host], urls: [`https://${host}`], ca }]),
     );
     await using scene = await Scene.open(report, { further, config: { dns: { servers: [names.authority] } } });
-    for (const _ of report.runs()) {
+    for (const { seed } of report.runs()) {
+      for (const host of hosts) uncached.set(host, makeBlob(`${host} ${seed}`, 20_000));
       isLost = false;
       for (const host of hosts) {
         const tag = await get(scene, host, 'manifests/latest');
@@ -98,10 +99,6 @@ export const lostNames: FaultCase = {
     await scene.verify();
   },
 };
-
-function hostOf(index: number): string {
-  return `r${index}.registry.example`;
-}
 
 function storageOf(host: string): string {
   return host.replace('registry', 'storage');

@@ -198,7 +198,7 @@ async function endure(scene: Scene, liar: Liar, name: string, { seed, random }: 
   told.lie = undefined;
   const again = await pull(scene, blob, name, report);
   report.expect(again === 'right', `after “${name}” the next pull is ${JSON.stringify(again)}`);
-  const settled = await within(10_000, async () =>
+  const settled = await within(60_000, async () =>
     (await publishedIn(scene.gateway.data)).some(({ digest }) => digest === blob.digest),
   );
   report.expect(settled, `after “${name}” the blob is not stored in the end`);

@@ -1,25 +1,30 @@
-import { writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Blob } from '../../support/content.ts';
 import { blobsOf, makeImage, topOf } from '../../support/image.ts';
-import { createAuthority } from '../../support/pki.ts';
+import { type Authority, createAuthority } from '../../support/pki.ts';
 import type { Effect } from '../../support/upstream/fault.ts';
 import { startUpstream } from '../../support/upstream/upstream.ts';
 import type { FaultCase, Report, Run } from '../case.ts';
+import { execute } from '../namespace.ts';
 import { within } from '../oracles.ts';
 import { judge, Scene } from '../scene.ts';
 
-const RECOVERY = 15_000;
+const RECOVERY = 60_000;
 /** Longer than every patience of the gateway with one upstream. */
 const LIMIT = 120_000;
 const PULLS = 20;
+/** Seconds. */
+const RETRY_AFTER = 3;
+const ASKED_IN_VAIN = 10;
 
 const OUTAGES: Readonly<Record<string, Effect | 'refused'>> = {
-  'answers 429 with Retry-After: 3': { status: 429, headers: { 'retry-after': '3' } },
+  'answers 429 with Retry-After': { status: 429, headers: { 'retry-after': `${RETRY_AFTER}` } },
   'answers 429': { status: 429 },
   'answers 500': { status: 500 },
   'answers 502': { status: 502 },
-  'answers 503 with Retry-After: 3': { status: 503, headers: { 'retry-after': '3' } },
+  'answers 503 with Retry-After': { status: 503, headers: { 'retry-after': `${RETRY_AFTER}` } },
   'resets every connection': { drop: 'rst' },
   'closes every connection': { drop: 'fin' },
   'accepts and is silent': { hang: true },
@@ -36,7 +41,7 @@ export const outages: FaultCase = {
     let [tag, recovery] = [0, 0];
     for (const run of report.runs()) {
       const kinds = Object.entries(OUTAGES);
-      const [name, outage] = kinds[run.index % kinds.length] ?? ['', 'refused' as const];
+      const [name, outage] = kinds[run.seed % kinds.length] ?? ['', 'refused' as const];
       const figures = await goThrough(scene, report, run, name, outage);
       tag = Math.max(tag, figures.tag);
       recovery = Math.max(recovery, figures.recovery);
@@ -78,6 +83,7 @@ async function goThrough(scene: Scene, report: Report, { seed }: Run, name: stri
   }
   const failed = await scene.pull(missing, { timeout: LIMIT });
   report.expect(failed !== 'right', `${name}: what is not cached came from nowhere`);
+  if (name === 'answers 429 with Retry-After') await expectPatience(scene, missing);
   if (outage === 'refused') await upstream.up();
   else upstream.clearFaults();
   const over = performance.now();
@@ -87,10 +93,26 @@ async function goThrough(scene: Scene, report: Report, { seed }: Run, name: stri
   return { tag, recovery };
 }
 
+/** Who throttles is asked once in its Retry-After, and whoever asks meanwhile is told to wait as well. */
+async function expectPatience({ report, upstream, gateway, client }: Scene, { digest }: Blob): Promise<void> {
+  const url = `${gateway.own}/v2/docker.io/library/app/blobs/${digest}`;
+  const [before, started] = [upstream.count({ reference: digest }), performance.now()];
+  for (let turn = 0; turn < ASKED_IN_VAIN; turn++) {
+    const { status, headers } = await client.request(url, { timeout: LIMIT });
+    const wait = Number(headers['retry-after']);
+    report.expect(status === 429 && wait >= 1 && wait <= RETRY_AFTER, `throttled, and answered ${status}, ${wait} s`);
+  }
+  const asked = upstream.count({ reference: digest }) - before;
+  const most = 1 + Math.ceil((performance.now() - started) / (RETRY_AFTER * 1000));
+  report.expect(asked <= most, `a throttling upstream was asked ${asked} times for one blob`);
+}
+
 interface Certificate {
   readonly names?: readonly string[];
   readonly days?: number;
   readonly foreign?: boolean;
+  /** Nobody but itself vouches for it. */
+  readonly selfSigned?: boolean;
   /** Has to be accepted: otherwise the harness is blind. */
   readonly isGood?: boolean;
 }
@@ -101,6 +123,11 @@ const CERTIFICATES: Readonly<Record<string, Certificate>> = {
   'that has expired': { days: -1 },
   'for another host': { names: ['other.example'] },
   'of an unknown authority': { foreign: true },
+  'that is signed by itself': { selfSigned: true },
+  'for the address alone': { names: ['127.0.0.1'] },
+  'for a host with dots of another script': {
+    names: [Buffer.from('up\u3002registry\u3002example').toString('latin1')],
+  },
   'for the parent of the host': { names: ['registry.example'] },
   'with a NUL in its name': { names: [`${HOST}\0.evil.example`] },
   'for every name': { names: ['*'] },
@@ -111,18 +138,20 @@ const CERTIFICATES: Readonly<Record<string, Certificate>> = {
 export const certificates: FaultCase = {
   name: 'bad-certificates',
   shows: 'an upstream with a certificate that does not prove its name is told nothing',
-  runs: { quick: 8, full: 8 },
+  runs: { quick: Object.keys(CERTIFICATES).length, full: 200 },
+  needs: ['openssl'],
   async play(report) {
     for (const run of report.runs()) {
       const kinds = Object.entries(CERTIFICATES);
-      const [name, certificate] = kinds[run.index % kinds.length] ?? ['', {}];
-      const { foreign, isGood = false, names = [HOST], days = 1 } = certificate;
-      const authority = createAuthority();
+      const [name, certificate] = kinds[run.seed % kinds.length] ?? ['', {}];
+      const { foreign, selfSigned, isGood = false, names = [HOST], days = 1 } = certificate;
+      const dir = await report.folder(`${run.seed}`);
+      const authority = selfSigned === true ? await signedByItself(dir) : createAuthority();
       const hosts = { registry: { name: HOST } };
       await using impostor = await startUpstream({ profile: 'mcr', hosts, tls: { authority, names, days } });
       const roles = impostor.roles.map((role) => impostor.authority(role));
-      const ca = join(await report.folder(`${run.seed}`), 'ca.pem');
-      await writeFile(ca, foreign === true ? createAuthority().ca : authority.ca);
+      const ca = join(dir, 'ca.pem');
+      await writeFile(ca, foreign === true || selfSigned === true ? createAuthority().ca : authority.ca);
       const settings = { urls: [impostor.url()], tokenHosts: roles, blobHosts: roles, ca };
       const config = { dns: { pins: { [HOST]: '127.0.0.1' } } };
       await using scene = await Scene.open(report, { further: { 'quay.io': settings }, config });
@@ -134,3 +163,13 @@ export const certificates: FaultCase = {
     }
   },
 };
+
+/** A certificate for the host that is its own authority, which nobody trusts. */
+async function signedByItself(dir: string): Promise<Authority> {
+  const [keyFile, file] = [join(dir, 'self.key'), join(dir, 'self.crt')];
+  const key = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-keyout', keyFile];
+  const names = ['-subj', `/CN=${HOST}`, '-addext', `subjectAltName=DNS:${HOST}`, '-days', '1'];
+  await execute('openssl', ['req', '-x509', ...key, ...names, '-out', file]);
+  const issued = { cert: await readFile(file, 'utf8'), key: await readFile(keyFile, 'utf8') };
+  return { ca: issued.cert, issue: () => issued };
+}

@@ -56,7 +56,7 @@ export const powerCuts: readonly FaultCase[] = [
     needs: ['namespace', 'xfs_io', 'mkfs.ext4', 'mkfs.xfs', 'strace'],
     async play(report) {
       for (const run of report.runs()) {
-        const kind = run.index % 2 === 0 ? 'ext4' : 'xfs';
+        const kind = run.seed % 2 === 0 ? 'ext4' : 'xfs';
         const { settled, lost, wrong } = await cutPower(report, run, kind, LYING_DISK);
         report.note(`${kind}: ${lost.length} lost and ${wrong.length} wrong of ${settled}`);
         report.expect(

