@@ -43,7 +43,7 @@ async function run(workloads: readonly Workload[], rounds: number): Promise<void
     for (let round = 0; round < rounds; round++)
       for (const workload of able.filter((one) => round < (one.rounds ?? rounds))) {
         console.error(`${clock(began)} round ${round + 1} of ${rounds}: ${workload.name} …`);
-        await workload.measure({ field, measures, round, time: isQuick ? 700 : 1500, isQuick });
+        await workload.measure({ field, measures, round, time: isQuick ? 700 : 1000, isQuick });
       }
   }
   const machine = { processor: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, load };

@@ -10,6 +10,8 @@ export interface Image {
   readonly manifest: Request;
   /** Of the config and the layers. */
   readonly blobs: readonly Request[];
+  /** Bytes of all of it. */
+  readonly size: number;
 }
 
 export interface ImageShape {
@@ -41,6 +43,18 @@ export async function addImage(origin: Origin, tag: string, { layers, size, pace
   const text = JSON.stringify({ architecture: 'amd64', os: 'linux', config: { Labels: { tag } }, rootfs });
   const config = await add({ text }, 'application/vnd.docker.container.image.v1+json');
   const body = JSON.stringify({ schemaVersion: 2, mediaType: ACCEPT, config, layers: described });
-  const { digest } = await origin.add({ text: body, mediaType: ACCEPT, tag, ...(pace !== undefined && { pace }) });
-  return { tag, digest, manifest: manifest(tag), blobs: [config, ...described].map((one) => blob(one.digest)) };
+  const { digest, size: own } = await origin.add({
+    text: body,
+    mediaType: ACCEPT,
+    tag,
+    ...(pace !== undefined && { pace }),
+  });
+  const parts = [config, ...described];
+  return {
+    tag,
+    digest,
+    manifest: manifest(tag),
+    blobs: parts.map((part) => blob(part.digest)),
+    size: parts.reduce((sum, part) => sum + part.size, own),
+  };
 }

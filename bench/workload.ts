@@ -19,7 +19,7 @@ export interface Workload {
   readonly rows: readonly Row[];
   /** Part of the short form. */
   readonly isQuick?: boolean;
-  /** At most so many rounds: where the pace of the upstream decides, more of them only take longer. */
+  /** At most so many rounds, where one takes long. */
   readonly rounds?: number;
   /** Why it cannot be done on this machine. */
   cannot?(): Promise<string | undefined>;

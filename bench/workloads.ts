@@ -4,8 +4,10 @@ import { crowds, memory } from './workloads/crowd.ts';
 import { largeImage } from './workloads/large-image.ts';
 import { outages } from './workloads/outage.ts';
 import { lazyPull, smallImages, tagPull } from './workloads/pulls.ts';
+import { slowDisk } from './workloads/slow-disk.ts';
 import { handshakes, warmSmall } from './workloads/small.ts';
 import { start } from './workloads/start.ts';
+import { parallel, processes } from './workloads/variants.ts';
 import { warmLayers } from './workloads/warm.ts';
 
 /** In the order in which a round does them. */
@@ -21,7 +23,10 @@ export const workloads: readonly Workload[] = [
   memory,
   smallImages,
   lazyPull,
+  slowDisk,
   outages,
+  processes,
+  parallel,
   largeImage,
 ];
 

@@ -66,7 +66,7 @@ export const memory: Workload = {
   name: 'memory',
   about: 'what clients that wait or stall cost a server in memory',
   rows: [MEMORY, GETS, STALLED_MEMORY],
-  rounds: 3,
+  rounds: 2,
   async measure({ field, measures, round }) {
     for (const kind of field.kinds.filter(({ fills }) => fills)) {
       await using server = await kind.start(await field.bed(`memory ${kind.name} ${round}`));

@@ -23,7 +23,7 @@ export const largeImage: Workload = {
   name: 'large image',
   about: 'a 1 GB image of 12 layers by containerd 2 and skopeo, unpaced',
   rows: ROWS.flatMap(({ cold, warm }) => [cold, warm]),
-  rounds: 3,
+  rounds: 2,
   async cannot() {
     if (process.getuid?.() !== 0) return 'it needs root, to give the clients mounts of their own';
     console.error('preparing clients of Debian unstable, unless they are there: minutes the first time …');

@@ -36,7 +36,7 @@ export const outages: Workload = {
   name: 'outage',
   about: 'the upstream dies: when a tag that was pulled before is answered',
   rows: OUTAGES.flatMap(({ first, later }) => [first, later]),
-  rounds: 3,
+  rounds: 2,
   async measure(turn) {
     const kinds = turn.field.kinds.filter(({ fills, name }) => fills && name !== 'nginx cache');
     for (const one of OUTAGES)
