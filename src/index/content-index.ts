@@ -34,9 +34,9 @@ export class ContentIndex implements AsyncDisposable {
   #state: IndexState = 'absent';
   #questions = 0;
 
-  /** `directory` of the index itself, and the `cache` that it is about; absolute paths. */
-  constructor(directory: string, cache: string) {
-    this.#setting = { file: join(directory, 'content.sqlite'), cache };
+  /** `directory` of the index itself, the `cache` that it is about, and the `claims` of processes that share both; absolute paths. */
+  constructor(directory: string, cache: string, claims?: string) {
+    this.#setting = { file: join(directory, 'content.sqlite'), cache, claims };
     this.#unsubscribe = subscribe('content', (event) => {
       this.#journal.note(event);
       if (this.#journal.size >= ENOUGH) this.#flush();

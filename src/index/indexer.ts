@@ -1,5 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Claim } from '../store/claim.ts';
 import { FileBackend } from '../store/file-backend.ts';
+import { FileClaims } from '../store/file-claims.ts';
 import { Database } from './database.ts';
 import type { Entry } from './journal.ts';
 import type { Answers, Ask, Question, Report, Setting } from './questions.ts';
@@ -20,12 +22,14 @@ export class Indexer {
   readonly #setting: Setting;
   readonly #report: (report: Report) => void;
   readonly #abort = new AbortController();
+  readonly #claims: FileClaims | undefined;
   #database: Database;
   #walking: Promise<void> | undefined;
 
   constructor(setting: Setting, report: (report: Report) => void) {
     this.#setting = setting;
     this.#report = report;
+    this.#claims = setting.claims === undefined ? undefined : new FileClaims(setting.claims);
     this.#database = this.#open();
     if (this.#database.isWhole) report({ state: 'ready' });
     else void this.#rebuild();
@@ -64,7 +68,7 @@ export class Indexer {
   /** Reads everything again, to the disk where that had failed before. */
   async #again(): Promise<void> {
     if (this.#database.isInMemory) this.#replace(this.#open());
-    await this.#rebuild();
+    await this.#rebuild(true);
   }
 
   async #close(): Promise<void> {
@@ -126,31 +130,57 @@ export class Indexer {
     }
   }
 
-  #rebuild(): Promise<void> {
-    this.#walking ??= this.#walk().finally(() => {
+  #rebuild(isRefresh = false): Promise<void> {
+    this.#walking ??= this.#walk(isRefresh).finally(() => {
       this.#walking = undefined;
     });
     return this.#walking;
   }
 
   /** Fills the database from the files, and then the one that took its place meanwhile, if any did. */
-  async #walk(): Promise<void> {
+  async #walk(isRefresh: boolean): Promise<void> {
     const { signal } = this.#abort;
     const database = this.#database;
     const rest = database.isWhole ? REST.refreshing : REST.building;
     if (!database.isWhole) this.#report({ state: 'building' });
+    let claim: Claim | undefined;
     const pause = async (worked: number): Promise<void> => {
       if (database !== this.#database) throw new Error('the index was made anew');
+      claim?.progress();
       await sleep(worked * rest, undefined, { signal });
     };
     try {
-      await rebuild(new FileBackend(this.#setting.cache), database, pause);
+      const turn = await this.#turn(database, isRefresh, pause);
+      claim = turn === 'alone' || turn === 'done' ? undefined : turn;
+      if (turn !== 'done') await rebuild(new FileBackend(this.#setting.cache), database, pause);
       this.#report({ state: 'ready' });
     } catch (error) {
       if (signal.aborted) return;
       if (database === this.#database && isFailed(error)) this.#giveUp(error);
-      if (database !== this.#database) return this.#walk();
+      if (database !== this.#database) return this.#walk(false);
       this.#report({ trouble: 'the index could not be filled from the files', error });
+    } finally {
+      await claim?.release().catch(() => undefined);
+    }
+  }
+
+  /** One process walks for all that share the database: the claim to do so, or that another has `done` it meanwhile. */
+  async #turn(
+    database: Database,
+    isRefresh: boolean,
+    pause: (worked: number) => Promise<void>,
+  ): Promise<Claim | 'alone' | 'done'> {
+    if (database.isInMemory || this.#claims === undefined) return 'alone';
+    for (let hasWaited = false; ; hasWaited = true) {
+      // Where none can be had, the disk may be full.
+      const claim = await this.#claims.acquire('index/walk').catch(() => 'alone' as const);
+      if (claim === 'alone') return claim;
+      const isDone = database.isWhole && (hasWaited || !isRefresh);
+      if (claim !== undefined && !isDone) return claim;
+      await claim?.release();
+      if (claim !== undefined) return 'done';
+      await sleep(AGAIN, undefined, { signal: this.#abort.signal });
+      await pause(0);
     }
   }
 }

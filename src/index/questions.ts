@@ -7,6 +7,8 @@ import type { Entry } from './journal.ts';
 export interface Setting {
   readonly file: string;
   readonly cache: string;
+  /** Where processes that share the index claim what one of them does for all. */
+  readonly claims?: string | undefined;
 }
 
 /** What the thread with the database can be asked, and what it answers. */

@@ -5,6 +5,8 @@ import type { Counted } from './inventory.ts';
 
 /** Milliseconds to wait for another process. */
 const BUSY = 10_000;
+/** Milliseconds between two tries to open what another process is opening. */
+const OPENING = { tries: 100, pause: 20 };
 /** Primary result codes (sqlite.org/rescode.html): CORRUPT and NOTADB. */
 const DAMAGED = [11, 26];
 /** BUSY and LOCKED. */
@@ -28,7 +30,8 @@ export class Sqlite implements Disposable {
     if (path !== undefined) mkdirSync(dirname(path), { recursive: true, mode: 0o700 });
     this.#database = new DatabaseSync(path ?? ':memory:', { timeout: BUSY });
     try {
-      this.#database.exec('PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -16000');
+      patiently(() => this.#database.exec('PRAGMA journal_mode = WAL'));
+      this.#database.exec('PRAGMA synchronous = OFF; PRAGMA cache_size = -16000');
       const found = this.value('PRAGMA user_version');
       if (found !== 0 && found !== version) throw new Damaged(`its version is ${found}, not ${version}`);
       this.#database.exec(`${tables}; PRAGMA user_version = ${version}`);
@@ -102,6 +105,19 @@ export class Sqlite implements Disposable {
     statement.setReturnArrays(true);
     this.#statements.set(sql, statement);
     return statement;
+  }
+}
+
+/** Of several that open a new file together, all but one may be told that it is locked, without having waited. */
+function patiently(action: () => void): void {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      action();
+      return;
+    } catch (error) {
+      if (!isInUse(error) || tries === OPENING.tries) throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, OPENING.pause);
+    }
   }
 }
 

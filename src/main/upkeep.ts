@@ -1,3 +1,5 @@
+import { mkdir, stat, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Cache } from '../cache/cache.ts';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { ContentIndex } from '../index/content-index.ts';
@@ -11,7 +13,7 @@ import type { Spool } from '../store/spool.ts';
 import { Completion } from '../upkeep/completion.ts';
 import { Eviction } from '../upkeep/eviction.ts';
 import { Parked } from '../upkeep/parked.ts';
-import { Upkeep } from '../upkeep/upkeep.ts';
+import { type Kept, Upkeep } from '../upkeep/upkeep.ts';
 
 /** Where the cache is kept. */
 export interface Stores {
@@ -40,7 +42,7 @@ export function openUpkeep(
       });
     return counting;
   };
-  const index = new ContentIndex(layout.index, layout.cache);
+  const index = new ContentIndex(layout.index, layout.cache, layout.claims);
   const parked = new Parked(spool, claims);
   const eviction = new Eviction(
     {
@@ -60,5 +62,27 @@ export function openUpkeep(
     await spool.sweep(olderThan);
   };
   const completion = new Completion(cache, content, (name) => settings(name).complete === 'background');
-  return new Upkeep({ completion, eviction, index, parked, space, recount: (signal) => recount(1, signal), sweep });
+  return new Upkeep({
+    completion,
+    eviction,
+    index,
+    parked,
+    claims,
+    rounds: roundsIn(layout.index),
+    space,
+    recount: (signal) => recount(1, signal),
+    sweep,
+  });
+}
+
+/** A file's time tells when the last round of upkeep ended. Lost with the index, it is only done sooner. */
+function roundsIn(directory: string): Kept['rounds'] {
+  const file = join(directory, 'round');
+  return {
+    last: async () => (await stat(file).catch(() => undefined))?.mtimeMs,
+    ended: async () => {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      await writeFile(file, '');
+    },
+  };
 }

@@ -13,14 +13,26 @@ export class Parked {
   readonly #claims: Claims;
   readonly #unsubscribe: () => void;
   #gathering: NodeJS.Timeout | undefined;
+  #told = 0;
 
   constructor(spool: Spool, claims: Claims) {
     this.#spool = spool;
     this.#claims = claims;
-    this.#unsubscribe = subscribe('fill', ({ phase }) => {
-      if (phase !== 'started' && phase !== 'switched')
-        this.#gathering ??= setTimeout(() => this.#look(), GATHER).unref();
-    });
+    const look = (): void => {
+      this.#gathering ??= setTimeout(() => this.#look(), GATHER).unref();
+    };
+    const ends = [
+      subscribe('fill', ({ phase }) => {
+        if (phase !== 'started' && phase !== 'switched') look();
+      }),
+      // Other processes go on with what was parked here.
+      subscribe('space', ({ phase }) => {
+        if (phase === 'state' && this.#told > 0) look();
+      }),
+    ];
+    this.#unsubscribe = () => {
+      for (const end of ends) end();
+    };
   }
 
   /** Removes the oldest of them as long as that is `wanted`, but none that was written to a moment ago. */
@@ -51,6 +63,7 @@ export class Parked {
 
   async #tell(): Promise<void> {
     const files = await this.#spool.list();
-    publish('parked', { bytes: files.reduce((sum, { bytes }) => sum + bytes, 0) });
+    this.#told = files.reduce((sum, { bytes }) => sum + bytes, 0);
+    publish('parked', { bytes: this.#told });
   }
 }

@@ -1,7 +1,7 @@
 import { publish } from '../events.ts';
 import type { ContentIndex } from '../index/content-index.ts';
+import type { Claims } from '../store/claim.ts';
 import type { Space } from '../store/space.ts';
-import type { Completion } from './completion.ts';
 import type { Eviction } from './eviction.ts';
 import type { Parked } from './parked.ts';
 
@@ -23,16 +23,24 @@ const SCHEDULE: Schedule = { begin: 1000, every: DAY, parked: 7 * DAY, temporari
 
 /** What upkeep looks after. */
 export interface Kept {
-  readonly completion: Completion;
+  readonly completion: Disposable;
   readonly eviction: Eviction;
   readonly index: ContentIndex;
   readonly parked: Parked;
+  readonly claims: Claims;
+  /** When a round ended, of whichever process: milliseconds since 1970; remembered from then on. */
+  readonly rounds: { last(): Promise<number | undefined>; ended(): Promise<void> };
   readonly space: Pick<Space, 'state' | 'onPressure'>;
   /** Counts anew what the cache takes, at leisure. */
   readonly recount: (signal: AbortSignal) => Promise<void>;
   /** Removes temporary files without a write since then. */
   readonly sweep: (olderThan: Date) => Promise<void>;
 }
+
+/** What one process does for all that share the cache. */
+const CLAIM = 'upkeep/round';
+/** Milliseconds between two signs of life. */
+const BEAT = 2000;
 
 /** Evicts when it must; once a day, and soon after the start, puts right what has drifted, at its leisure. */
 export class Upkeep implements AsyncDisposable {
@@ -66,14 +74,36 @@ export class Upkeep implements AsyncDisposable {
 
   async #first(): Promise<void> {
     this.#on.index.start();
-    await this.#sweep();
-    if (!this.#on.space.state().trusted) await this.#on.recount(this.#abort.signal);
+    await this.#alone(async () => {
+      await this.#sweep();
+      if (!this.#on.space.state().trusted) await this.#on.recount(this.#abort.signal);
+    });
   }
 
   async #again(): Promise<void> {
-    await this.#sweep();
-    await this.#on.recount(this.#abort.signal);
-    await this.#on.index.rebuild();
+    await this.#alone(async () => {
+      const last = await this.#on.rounds.last();
+      const passed = Date.now() - (last ?? Number.NEGATIVE_INFINITY);
+      // After a clock that was wrong the last one may be to come.
+      if (passed >= 0 && passed < this.#schedule.every / 2) return;
+      await this.#sweep();
+      await this.#on.recount(this.#abort.signal);
+      await this.#on.index.rebuild();
+      await this.#on.rounds.ended();
+    });
+  }
+
+  /** Unless another process is at it. Where no claim can be had, on a disk in trouble, nothing is lost by doing it twice. */
+  async #alone(action: () => Promise<void>): Promise<void> {
+    const claim = await this.#on.claims.acquire(CLAIM).catch(() => 'none' as const);
+    if (claim === undefined) return;
+    const beat = setInterval(() => claim !== 'none' && claim.progress(), BEAT).unref();
+    try {
+      await action();
+    } finally {
+      clearInterval(beat);
+      if (claim !== 'none') await claim.release().catch(() => undefined);
+    }
   }
 
   async #sweep(): Promise<void> {
