@@ -22,6 +22,26 @@ export interface Run {
   readonly random: Random;
 }
 
+/** The longest that something took, beside how long it may take; judged by nobody, because machines are busy. */
+export interface Time {
+  readonly what: string;
+  /** Milliseconds, both. */
+  readonly worst: number;
+  readonly goal: number;
+}
+
+export interface ReportOptions {
+  /** A directory for the cases. */
+  readonly dir: string;
+  readonly program: string;
+  /** Of the first run; the following ones have the following seeds. */
+  readonly seed: number;
+  readonly count: number;
+  readonly quick: boolean;
+  /** Seeds that are run before. */
+  readonly first?: readonly number[];
+}
+
 /** What the tries of a case came to. */
 export class Report {
   readonly case: string;
@@ -34,24 +54,23 @@ export class Report {
   readonly notes: string[] = [];
   worst = 0;
   done = 0;
-  readonly #seed: number;
-  readonly #count: number;
+  readonly #seeds: readonly number[];
+  readonly #times = new Map<string, Time>();
   readonly isQuick: boolean;
   #running: Run | undefined;
 
-  constructor(name: string, options: { dir: string; program: string; seed: number; count: number; quick: boolean }) {
+  constructor(name: string, options: ReportOptions) {
     this.case = name;
     this.dir = join(options.dir, name);
     this.program = options.program;
-    this.#seed = options.seed;
-    this.#count = options.count;
+    const following = Array.from({ length: options.count }, (_, index) => options.seed + index);
+    this.#seeds = [...(options.first ?? []), ...following];
     this.isQuick = options.quick;
   }
 
   /** The tries, one after the other; what is reported meanwhile is of that try. */
   *runs(): Generator<Run> {
-    for (let index = 0; index < this.#count; index++) {
-      const seed = this.#seed + index;
+    for (const [index, seed] of this.#seeds.entries()) {
       this.#running = { index, seed, random: new Random(seed * 2_654_435_761) };
       yield this.#running;
       this.done++;
@@ -73,6 +92,17 @@ export class Report {
   /** Milliseconds that somebody had to wait. */
   latency(milliseconds: number): void {
     this.worst = Math.max(this.worst, milliseconds);
+  }
+
+  /** Something took so long (milliseconds) that was to take no longer than `goal`. */
+  time(what: string, milliseconds: number, goal: number): void {
+    const known = this.#times.get(what);
+    if (known !== undefined && known.worst / known.goal >= milliseconds / goal) return;
+    this.#times.set(what, { what, worst: milliseconds, goal });
+  }
+
+  get times(): readonly Time[] {
+    return [...this.#times.values()];
   }
 
   note(what: string): void {

@@ -42,6 +42,8 @@ export interface Usage {
 /** A gateway as a user starts it, which must never end by itself. */
 export class Gateway implements AsyncDisposable {
   readonly data: string;
+  /** The file that it is configured by. */
+  readonly file: string;
   readonly #dir: string;
   readonly #report: Report;
   readonly #options: GatewayOptions;
@@ -55,6 +57,7 @@ export class Gateway implements AsyncDisposable {
     this.#report = report;
     this.#options = options;
     this.#dir = options.dir;
+    this.file = join(options.dir, 'gateway.yaml');
     this.data = options.data ?? join(options.dir, 'data');
   }
 

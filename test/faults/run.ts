@@ -2,15 +2,17 @@ import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
-import { type FaultCase, Report } from './case.ts';
+import { type FaultCase, Report, type Time } from './case.ts';
 import { cases } from './cases.ts';
 import { canIsolate, isInside, missing, openLoopback, runInside } from './namespace.ts';
+import { FAILED } from './seeds.ts';
 
 const usage = `usage: npm run test:faults -- [--case NAME]… [--quick] [--runs N] [--seed N] [--list] [--gateway FILE]
   --case NAME     only cases whose name contains it; may be given more than once
   --quick         few runs of each, as for every change, from the same seed each time
   --runs N        so many runs of each case
-  --seed N        the seed of the first run; the following ones have the following seeds
+  --seed N        the seed of the first run; the following ones have the following seeds. Without it, seeds that
+                  failed once are run first
   --list          print the cases and end
   --gateway FILE  the program to test, bin/layover.js unless given`;
 
@@ -39,6 +41,7 @@ interface Row {
   /** Milliseconds. */
   readonly worst: number;
   readonly seconds: number;
+  readonly times: readonly Time[];
   readonly notes: readonly string[];
   readonly skipped?: string;
 }
@@ -85,14 +88,15 @@ async function playOne(one: FaultCase, dir: string, seed: number, isolated: bool
   const absent = await missing((one.needs ?? []).filter((need) => need !== 'namespace'));
   const reasons = one.needs?.includes('namespace') === true && !isolated ? ['root and namespaces'] : [];
   const lacking = [...reasons, ...absent];
-  const none = { name: one.name, runs: 0, violations: [], worst: 0, seconds: 0, notes: [] };
+  const none = { name: one.name, runs: 0, violations: [], worst: 0, seconds: 0, times: [], notes: [] };
   if (lacking.length > 0) return { ...none, skipped: `needs ${lacking.join(', ')}` };
   const count = Number(values.runs ?? (values.quick ? one.runs.quick : one.runs.full));
-  const options = { dir, program: resolve(values.gateway), seed, count, quick: values.quick };
+  const first = values.seed === undefined ? (FAILED[one.name] ?? []) : [];
+  const options = { dir, program: resolve(values.gateway), seed, count, quick: values.quick, first };
   const report = new Report(one.name, options);
   await report.folder('.');
-  console.log(`\n${one.name}: ${one.shows} (${count} runs)`);
-  const limit = Math.min(CASE_TIME + count * RUN_TIME, LONGEST);
+  console.log(`\n${one.name}: ${one.shows} (${first.length + count} runs)`);
+  const limit = Math.min(CASE_TIME + (first.length + count) * RUN_TIME, LONGEST);
   const watch = Promise.withResolvers<void>();
   const timer = setTimeout(() => watch.reject(new Error(`it hangs: not over after ${limit} ms`)), limit);
   await Promise.race([one.play(report), watch.promise]).catch((error: Error) => {
@@ -100,15 +104,23 @@ async function playOne(one: FaultCase, dir: string, seed: number, isolated: bool
   });
   clearTimeout(timer);
   await rm(report.dir, { recursive: true, force: true, maxRetries: 5 }).catch(() => undefined);
-  const { done, violations, worst, notes } = report;
+  const { done, violations, worst, times, notes } = report;
   const seconds = (performance.now() - started) / 1000;
-  return { name: one.name, runs: done, violations, worst, seconds, notes };
+  return { name: one.name, runs: done, violations, worst, seconds, times, notes };
 }
 
 async function tell(row: Row): Promise<Row> {
   if (row.skipped !== undefined) console.log(`\n${row.name}: skipped, ${row.skipped}`);
   for (const note of row.notes) console.log(`  ${note}`);
+  for (const { what, worst, goal } of row.times) {
+    const verdict = worst <= goal ? 'met' : 'not met';
+    console.log(`  ${what}: at worst ${shown(worst)}, goal ${shown(goal)}: ${verdict}`);
+  }
   return row;
+}
+
+function shown(milliseconds: number): string {
+  return milliseconds < 1000 ? `${milliseconds.toFixed(0)} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }
 
 function printTable(rows: readonly Row[]): void {

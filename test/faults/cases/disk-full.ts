@@ -12,6 +12,7 @@ const CLIENTS = 4;
 const BLOBS = 10;
 /** Milliseconds after there is space again. */
 const RECOVERY = 10_000;
+const PATIENCE = 60_000;
 
 /** A disk that somebody else fills while blobs come in. */
 export const diskFull: FaultCase = {
@@ -21,14 +22,13 @@ export const diskFull: FaultCase = {
   runs: { quick: 3, full: 50 },
   needs: ['namespace'],
   async play(report) {
-    let [slowest, full] = [0, 0];
+    let full = 0;
     for (const run of report.runs()) {
       const { took, wasFull } = await fillUp(report, run);
-      slowest = Math.max(slowest, took);
+      report.time('stored again after there was space', took, RECOVERY);
       if (wasFull) full++;
     }
     report.expect(full === report.done, `the gateway met it in ${full} of ${report.done} runs: the harness is blind`);
-    report.note(`stored again after there was space: ${slowest.toFixed(0)} ms at worst (goal ${RECOVERY})`);
   },
 };
 
@@ -73,7 +73,7 @@ async function fillUp(report: Report, { random, seed }: Run) {
 
 /** Nothing was missing any more when the disk became full, or too little: what else is pulled meets it. */
 async function meetFullDisk(scene: Scene, disk: SmallDisk, seed: number): Promise<void> {
-  await within(RECOVERY, async () => {
+  await within(PATIENCE, async () => {
     if (isFull(scene)) return true;
     await disk.fill(0);
     const [[digest, outcome] = []] = await pullAll(scene, [scene.blob(`${seed} ${Math.random()}`, LARGEST)]);
@@ -103,12 +103,12 @@ async function recover(scene: Scene, disk: SmallDisk, seed: string): Promise<num
   await disk.empty();
   const started = performance.now();
   let turn = 0;
-  const isStored = await within(3 * RECOVERY, async () => {
+  const isStored = await within(PATIENCE, async () => {
     const blob = scene.blob(`${seed} after ${turn++}`, 100_000);
     if ((await scene.pull(blob)) !== 'right') scene.report.violation('a pull after the disk was full is not right');
     return (await publishedIn(scene.gateway.data)).some(({ digest }) => digest === blob.digest);
   });
   const took = performance.now() - started;
-  scene.report.expect(isStored && took < RECOVERY, `nothing is stored ${took.toFixed(0)} ms after there was space`);
+  scene.report.expect(isStored, `nothing is stored ${took.toFixed(0)} ms after there was space`);
   return took;
 }

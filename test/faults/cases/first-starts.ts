@@ -55,6 +55,8 @@ async function startTogether(report: Report, { seed, index }: Run, go: string | 
   const root = await readFile(join(certs, 'ca.crt'), 'utf8');
   const leaves = await Promise.all(gateways.map(({ ports }) => leafOf(ports.https, root)));
   await Promise.all(gateways.map((gateway) => gateway.down()));
+  const unforeseen = gateways.filter(({ log }) => /uncaught|unhandled/i.test(log));
+  report.expect(unforeseen.length === 0, `an error nobody caught: ${unforeseen[0]?.log.slice(-500)}`);
   const files = (await readdir(certs)).sort().join();
   report.expect(files === 'ca.crt,ca.key', `the directory holds ${files}`);
   for (const [name, mode] of Object.entries({ '.': 0o700, 'ca.key': 0o600 })) {

@@ -88,7 +88,7 @@ export const lostNames: FaultCase = {
         );
         report.expect(right, `${host} is found again, but not served`);
       }
-      report.note(`served again ${(performance.now() - back).toFixed(0)} ms after the names led somewhere (goal 1000)`);
+      report.time('served again after the names led somewhere', performance.now() - back, 1000);
       for (let turn = 0; turn < 2; turn++) {
         await Promise.all(rebound.map((host, index) => rebind(scene, report, host, index)));
         await restart(scene);
@@ -166,10 +166,8 @@ async function endure(scene: Scene, report: Report, what: string, host: string):
   const [{ status, totalMs }, stale] = [await missing, await tag];
   report.expect(status === 502 || status === 504, `the name ${what}: what is not cached is answered ${status}`);
   report.expect(judge(stale, image.digest) === 'right', `the name ${what}: the tag is answered ${stale.status}`);
-  report.note(
-    `the name ${what}: ${pulls} pulls from the cache, the tag after ${stale.totalMs.toFixed(0)} ms (goal 2000), ` +
-      `what is missing refused after ${totalMs.toFixed(0)} ms (goal 12000)`,
-  );
+  report.time(`the tag, when the name ${what}`, stale.totalMs, 2000);
+  report.time(`what is missing is refused, when the name ${what}`, totalMs, 12_000);
 }
 
 async function rebind(scene: Scene, report: Report, host: string, index: number): Promise<void> {

@@ -41,7 +41,7 @@ function powerCut(kind: 'ext4' | 'xfs'): FaultCase {
         for (const wrong of outcome.wrong) report.violation(wrong);
       }
       report.note(`${settled} blobs were published before the cuts`);
-      report.expect(settled > 0, 'nothing was published before any cut');
+      report.expect(settled > 0 || report.done < 2, 'nothing was published before any cut');
     },
   };
 }
@@ -83,8 +83,8 @@ async function cutPower(report: Report, run: Run, kind: 'ext4' | 'xfs', wrapper:
     for (let next = waiting.shift(); next !== undefined && !over; next = waiting.shift()) await scene.pull(next);
   });
   await sleep(random.int(100, LATEST_CUT));
-  // A cut before anything is published is worth a try, and shows nothing.
-  if (run.index === 0 || wrapper.length > 0) await within(30_000, async () => (await settledIn(scene)).length > 0);
+  // A cut before anything is published is worth a try now and then, and shows nothing.
+  if (seed % 4 !== 0 || wrapper.length > 0) await within(60_000, async () => (await settledIn(scene)).length > 0);
   const settled = await settledIn(scene);
   await disk.cut();
   over = true;

@@ -72,11 +72,8 @@ async function slowDown(report: Report, scene: Scene, { seed, random }: Run, hit
     // What was on its way when the stalled connection was given up may be lost with it.
     report.expect(bytes <= 1.6 * blob.content.size, `${bytes} bytes were sent of ${blob.content.size}`);
   }
-  if (stalled > 0) report.note(`${stalled} stalls had ended after ${(longest / 1000).toFixed(1)} s at worst (goal 32)`);
-  report.note(
-    `hits beside ${dribbling} dribbles and ${stalled} stalls: p99 ${meanwhile.toFixed(0)} ms, ` +
-      `before ${before.toFixed(0)} ms (goal twice as long)`,
-  );
+  if (stalled > 0) report.time('the end of answers that stalled', longest, 32_000);
+  report.time('hits beside slow answers, the 99th of 100 against twice as long before', meanwhile, 2 * before);
 }
 
 /** The line to the upstream, where packets can be made to get lost. */
