@@ -13,6 +13,8 @@ import { nginxCache, nginxFiles } from './servers/nginx.ts';
 import type { Bed, Kind, Server } from './servers/server.ts';
 import { addWarmContent, type WarmContent } from './warm-content.ts';
 
+const ABSENT =
+  "zot and its zb are left out: Go's module proxy answers 403 Forbidden for zotregistry.dev/zot/v2@v2.1.22";
 const kinds: readonly Kind[] = [layover, nginxFiles, nginxCache, dockerRegistry, distribution];
 
 /** Everything a run needs: an upstream, the servers in front of it with the same content, and processes that ask. */
@@ -51,6 +53,7 @@ export class Field implements AsyncDisposable {
     await writeFile(caFile, ca);
     const bed = { ca, caFile, certificate, origin: await Origin.start(certificate, ca) };
     const content = await addWarmContent(bed.origin, join(dir, folder(nginxFiles.name), 'files'));
+    if (!isQuick) console.log(ABSENT);
     const present = await presentKinds(isQuick);
     const servers: Server[] = [];
     for (const kind of present) servers.push(await kind.start({ ...bed, dir: join(dir, folder(kind.name)) }));

@@ -55,7 +55,7 @@ function figure(value: number): string {
 }
 
 function ratio(value: number | undefined): string {
-  return value === undefined ? '' : value.toFixed(2);
+  return value === undefined || !Number.isFinite(value) ? '' : value.toFixed(2);
 }
 
 function goals(measures: Measures, row: Row): string {

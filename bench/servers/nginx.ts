@@ -27,7 +27,8 @@ function nginx(name: 'nginx files' | 'nginx cache', fills: boolean, location: (b
   return {
     name,
     fills,
-    isQuick: true,
+    // No goal compares with the cache.
+    isQuick: !fills,
     async lacks() {
       return program('nginx') === undefined ? 'not installed (apt-get install nginx-light)' : undefined;
     },
