@@ -15,7 +15,7 @@ import { lyingLengths } from './cases/lying-lengths.ts';
 import { certificates, outages } from './cases/outages.ts';
 import { powerCuts } from './cases/power-cut.ts';
 import { privateContent } from './cases/private-content.ts';
-import { drained, takenOver } from './cases/restarts.ts';
+import { drained, rolling, takenOver } from './cases/restarts.ts';
 import { serverNames } from './cases/server-names.ts';
 import { slowHttp } from './cases/slow-http.ts';
 import { slowUpstreams } from './cases/slow-upstreams.ts';
@@ -45,6 +45,7 @@ export const cases: readonly FaultCase[] = [
   slowUpstreams,
   firstStarts,
   drained,
+  rolling,
   takenOver,
   departures,
   slowReader,

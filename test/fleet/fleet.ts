@@ -41,6 +41,7 @@ export class Fleet {
     processes: number,
     { config = {}, below = '.' }: { config?: Readonly<Record<string, unknown>>; below?: string } = {},
   ): Promise<Fleet> {
+    t.timeout(180_000);
     const top = await mkdtemp(join(tmpdir(), 'layover-fleet-'));
     const dir = join(top, below);
     await mkdir(dir, { recursive: true });

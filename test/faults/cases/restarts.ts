@@ -1,5 +1,10 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { FaultCase } from '../case.ts';
+import { Client } from '../../support/client.ts';
+import type { Blob } from '../../support/content.ts';
+import type { FaultCase, Report } from '../case.ts';
 import { publishedIn, within } from '../oracles.ts';
 import { Scene } from '../scene.ts';
 
@@ -83,3 +88,74 @@ export const takenOver: FaultCase = {
     await scene.verify();
   },
 };
+
+/** Processes are replaced while clients pull, each over connections of its own. */
+export const rolling: FaultCase = {
+  name: 'rolling-restarts',
+  shows: 'several processes are replaced one after the other while clients pull: no pull fails',
+  runs: { quick: 1, full: 50 },
+  async play(report) {
+    await using scene = await Scene.open(report, { config: { processes: report.isQuick ? 2 : 4 } });
+    try {
+      using secure = await overTls(scene);
+      let [pulls, longest] = [0, 0];
+      for (const { seed, random } of report.runs()) {
+        const warm = scene.blob('warm', 5000);
+        const cold = Array.from({ length: 4 }, (_, index) =>
+          scene.blob(`${seed} ${index}`, random.size(1 << 20, 4 << 20)),
+        );
+        for (const { digest, content } of cold) {
+          scene.upstream.fault({ role: 'cdn', reference: digest }, { bytesPerSecond: content.size / 2 });
+        }
+        let isOver = false;
+        const again = async (pull: () => Promise<string>): Promise<void> => {
+          for (; !isOver; pulls += 1) {
+            const outcome = await pull();
+            report.expect(outcome === 'right', `a pull is ${outcome} while processes are replaced`);
+            // New processes need some of the machine to start.
+            await sleep(20);
+          }
+        };
+        const plain = (blob: Blob) => async (): Promise<string> =>
+          JSON.stringify(await scene.pull(blob)).replaceAll('"', '');
+        const load = [warm, warm, warm, ...cold].map((blob) => again(plain(blob)));
+        load.push(
+          again(() => securely(secure, warm)),
+          again(() => securely(secure, warm)),
+        );
+        const started = performance.now();
+        await restart(report, scene);
+        longest = Math.max(longest, performance.now() - started);
+        isOver = true;
+        await Promise.all(load);
+        scene.upstream.clearFaults();
+      }
+      report.note(`${pulls} pulls during restarts, of which the longest took ${longest.toFixed(0)} ms`);
+      await scene.measure();
+      await scene.verify();
+    } finally {
+      // Killed, it would leave them behind: they serve without it.
+      await scene.gateway.down();
+    }
+  },
+};
+
+async function restart(report: Report, scene: Scene): Promise<void> {
+  const args = [report.program, 'restart', '--json', '--config', scene.gateway.file];
+  const child = spawn(process.execPath, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+  report.expect(code === 0, `layover restart ends with ${code}: ${said}`);
+}
+
+/** A client that finds the gateway by its own name, and makes a connection for each request. */
+async function overTls({ gateway }: Scene): Promise<Client> {
+  const there = { address: '127.0.0.1', port: gateway.ports.https };
+  return new Client({ ca: await gateway.rootCertificate(), connectTo: { 'gateway.lan:443': there } });
+}
+
+async function securely(client: Client, { digest }: Blob): Promise<string> {
+  const url = `https://gateway.lan/v2/docker.io/library/app/blobs/${digest}`;
+  const answer = await client.request(url, { discard: true }).catch((error: Error) => error.message);
+  if (typeof answer === 'string') return answer;
+  return answer.digest === digest ? 'right' : `${answer.status}, ${answer.error?.message}`;
+}
