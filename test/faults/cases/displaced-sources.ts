@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Client, ClientResponse } from '../../support/client.ts';
 import { type Blob, corrupted } from '../../support/content.ts';
 import { type FakeUpstream, startUpstream } from '../../support/upstream/upstream.ts';
@@ -200,6 +201,8 @@ async function followBoth(stage: Stage, blob: Blob, then: () => void): Promise<r
   await within(PATIENCE, () => downloads(scene.upstream, blob) > 0);
   const second = pullFrom(stage, blob, 'quay.io');
   await within(PATIENCE, () => quay.count({ role: 'registry', method: 'HEAD', reference: blob.digest }) > 0);
+  // They read all that there is before it goes on.
+  await sleep(200);
   then();
   return Promise.all([first, second]);
 }
