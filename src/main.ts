@@ -7,6 +7,7 @@ import { rootOptions } from './config/root-options.ts';
 import type { Crew } from './fleet/crew.ts';
 import { withDescriptors } from './fleet/plan.ts';
 import type { GatewayAddresses } from './gateway/gateway.ts';
+import { CrewMetrics } from './main/crew-metrics.ts';
 import { openGateway } from './main/doors.ts';
 import { furnish } from './main/rooms.ts';
 import { readFiles, Upstreams } from './main/upstreams.ts';
@@ -71,7 +72,8 @@ export async function startLayover(
   const identity = await openIdentity(config, now);
   let isReady = false;
   const listen = member === undefined ? config.listen : withDescriptors(config.listen, member.descriptors);
-  const doors = { identity, upstreams, telemetry, rooms, disk, crew: member?.crew, isReady: () => isReady };
+  const metrics = member && new CrewMetrics(telemetry, member.crew);
+  const doors = { identity, upstreams, telemetry, rooms, disk, crew: member?.crew, metrics, isReady: () => isReady };
   const gateway = openGateway({ ...config, listen }, doors);
   const close = once(async (drain) => {
     isReady = false;
@@ -82,6 +84,7 @@ export async function startLayover(
     await rooms.space[Symbol.asyncDispose]();
     disk[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
+    await metrics?.bequeath();
     member?.crew[Symbol.dispose]();
     await telemetry.close();
   });
@@ -89,7 +92,7 @@ export async function startLayover(
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
-    if (member !== undefined) await join(member, telemetry, () => isReady);
+    if (member && metrics) await join(member, metrics, () => isReady);
     rooms.upkeep.start();
     void loadUndici();
     const change = async (next: Config): Promise<Reload> => {
@@ -127,8 +130,14 @@ function openTelemetry(config: Config, upstreams: Upstreams, silent: boolean, is
   });
 }
 
-function join({ crew, replaced }: Member, telemetry: Telemetry, isReady: () => boolean): Promise<void> {
-  return crew.join({ metrics: async () => JSON.stringify(await telemetry.metrics()), isReady, drain: replaced });
+/** From here on other processes are answered. */
+async function join({ crew, replaced }: Member, metrics: CrewMetrics, isReady: () => boolean): Promise<void> {
+  await crew.join({
+    metrics: () => metrics.tell(),
+    inherit: (left) => metrics.inherit(left),
+    isReady,
+    drain: replaced,
+  });
 }
 
 function aliasesOf({ upstreams }: Config): Map<string, string> {

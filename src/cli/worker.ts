@@ -23,7 +23,8 @@ let ending: Promise<void> | undefined;
 
 process.on('message', (order: Order) => {
   obey(order).catch((error: unknown) => {
-    say({ kind: 'failed', message: error instanceof Error ? error.message : String(error) });
+    // Only who asked for an answer gets one.
+    if (order.kind === 'begin' || order.kind === 'reload') say({ kind: 'failed', message: messageOf(error) });
     if (layover === undefined) leave(1);
   });
 });
@@ -75,6 +76,10 @@ async function end(drain: number): Promise<void> {
 
 function leave(code: number): void {
   process.exit(code);
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function say(report: Report): void {

@@ -3,6 +3,8 @@ import { Meeting } from './talk.ts';
 
 /** Milliseconds that another process has for its answer. */
 const PROMPT = 1_000;
+/** Milliseconds that it has to take what is left to it. */
+const PATIENCE = 10_000;
 
 const PREFIX = 'worker-';
 
@@ -14,6 +16,8 @@ export function nameOf(pid: number): string {
 /** What one process is asked by the others, and by a new supervisor. */
 export interface Answers {
   readonly metrics: () => Promise<string>;
+  /** What one leaves that ends. */
+  readonly inherit: (left: string) => Promise<void>;
   /** Whether it takes requests. */
   readonly isReady: () => boolean;
   /** Somebody else has taken its place. */
@@ -36,7 +40,7 @@ export class Crew implements Disposable {
   }
 
   /** From here on the others are answered. */
-  async join({ metrics, isReady, drain }: Answers): Promise<void> {
+  async join({ metrics, inherit, isReady, drain }: Answers): Promise<void> {
     // Process identifiers are used again.
     this.#meeting.forget(this.#name);
     this.#server = await this.#meeting.listen(this.#name, async (question) => {
@@ -48,8 +52,12 @@ export class Crew implements Disposable {
         case 'drain':
           drain();
           return 'draining';
-        default:
+        case 'who':
           return String(process.pid);
+        default:
+          if (!question.startsWith('{')) throw new Error(`nobody asks a process ${question}`);
+          await inherit(question);
+          return 'inherited';
       }
     });
   }
@@ -57,6 +65,16 @@ export class Crew implements Disposable {
   /** The metrics of the others, as they tell them. */
   async metrics(): Promise<readonly string[]> {
     return await this.#ask('metrics');
+  }
+
+  /** Leaves something, an object as JSON, to one of those that go on, if there is one. */
+  async bequeath(left: string): Promise<void> {
+    for (const name of this.#others()) {
+      if ((await this.#meeting.ask(name, 'ready', PROMPT)) !== 'true') continue;
+      // Nobody else is asked after that: a slow one may still take it.
+      await this.#meeting.ask(name, left, PATIENCE);
+      return;
+    }
   }
 
   /** How many of the others take requests. */
@@ -68,10 +86,13 @@ export class Crew implements Disposable {
     this.#server?.close();
   }
 
+  #others(): readonly string[] {
+    return this.#meeting.names().filter((name) => name.startsWith(PREFIX) && name !== this.#name);
+  }
+
   /** Who does not answer in time is left out. */
   async #ask(question: string): Promise<readonly string[]> {
-    const others = this.#meeting.names().filter((name) => name.startsWith(PREFIX) && name !== this.#name);
-    const answers = await Promise.all(others.map((name) => this.#meeting.ask(name, question, PROMPT)));
+    const answers = await Promise.all(this.#others().map((name) => this.#meeting.ask(name, question, PROMPT)));
     return answers.filter((answer) => answer !== undefined);
   }
 }

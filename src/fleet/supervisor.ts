@@ -99,9 +99,11 @@ export class Supervisor {
     return this.#inTurn(async () => {
       const { text } = await this.#options.plan();
       const workers = this.#serving.filter((worker) => worker !== undefined);
-      const [first] = await Promise.all(workers.map((worker) => worker.reload(text)));
+      let report: Reloaded = { applied: [], pending: [] };
+      // One after the other: what the first cannot use no other is given.
+      for (const worker of workers) report = await worker.reload(text);
       this.#course = { ...this.#course, reloaded: text };
-      return first ?? { applied: [], pending: [] };
+      return report;
     });
   }
 

@@ -9,6 +9,7 @@ import type { Identity } from '../tls/identity.ts';
 import { keepFresh, tlsOptions } from '../tls/server-options.ts';
 import { toClientError } from '../upstream/failure.ts';
 import { VIA } from '../upstream/via.ts';
+import type { CrewMetrics } from './crew-metrics.ts';
 import type { Rooms } from './rooms.ts';
 import type { Upstreams } from './upstreams.ts';
 
@@ -21,13 +22,14 @@ export interface Doors {
   readonly disk: DiskWatch;
   /** The processes that serve beside this one. */
   readonly crew?: Crew | undefined;
+  readonly metrics?: CrewMetrics | undefined;
   readonly isReady: () => boolean;
 }
 
 /** The gateway before it listens. */
 export function openGateway(
   config: Config,
-  { identity, upstreams, telemetry, rooms, disk, crew, isReady }: Doors,
+  { identity, upstreams, telemetry, rooms, disk, crew, metrics, isReady }: Doors,
 ): Gateway {
   const gateway = createGateway({
     config,
@@ -36,7 +38,7 @@ export function openGateway(
       isReady,
       warnings: () => [...identity.warnings, ...disk.warnings],
       ...(crew !== undefined && { processes: async () => (await crew.ready()) + Number(isReady()) }),
-      metrics: async () => telemetry.metricsText((await crew?.metrics())?.map((told) => JSON.parse(told)) ?? []),
+      metrics: () => metrics?.text() ?? telemetry.metricsText(),
       metricsType: telemetry.contentType,
     }),
     endpoints: createEndpoints({ ...rooms, toClientError }),

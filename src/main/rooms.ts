@@ -45,8 +45,9 @@ export function furnish(
   const upstream = (name: string): Upstream => upstreams.get(name);
   const settings = (name: string): UpstreamConfig => upstreams.settings(name);
   const claims = new FileClaims(layout.claims);
-  const { size, reserve, evict } = config().storage;
-  const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high });
+  const { processes, storage } = config();
+  const { size, reserve, evict } = storage;
+  const space = new DiskSpace(layout, claims, { size, reserve, high: evict.high, processes });
   const backend = new FileBackend(layout.cache, space);
   const content = new Content(backend, { durable: false });
   const spool = new Spool(layout.spool, space);

@@ -5,7 +5,7 @@ import { createSecureContext } from 'node:tls';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { type Lookup, openLookup } from '../config/lookup.ts';
 import type { ClientCertificate, UpstreamOptions } from '../upstream/contract.ts';
-import { Limit } from '../upstream/limit.ts';
+import { Limit, type Limits } from '../upstream/limit.ts';
 import type { Network } from '../upstream/network.ts';
 import { Upstream } from '../upstream/upstream.ts';
 
@@ -118,7 +118,7 @@ export class Upstreams implements AsyncDisposable {
     this.#config = config;
     this.#lookup = openLookup(config);
     this.#files = new Map([...this.#files, ...files]);
-    for (const name of this.#limits.keys()) this.#limits.get(name)?.set(config.upstreams[name]?.limit ?? {});
+    for (const name of this.#limits.keys()) this.#limits.get(name)?.set(shareOf(config, name));
     for (const [name, { options }] of this.#open) {
       const upstream = this.#lookup.upstream(name);
       if (upstream === undefined || !isSame(options, this.#optionsOf(upstream))) this.#open.delete(name);
@@ -170,10 +170,21 @@ export class Upstreams implements AsyncDisposable {
     const found = this.#limits.get(key);
     if (found !== undefined) return found;
     const limit = new Limit(key);
-    limit.set(this.#config.upstreams[key]?.limit ?? {});
+    limit.set(shareOf(this.#config, key));
     this.#limits.set(key, limit);
     return limit;
   }
+}
+
+/** What one of several processes may have of what all of them may: they do not count together. */
+export function shareOf({ processes, upstreams }: Config, name: string): Limits {
+  const { requests, bandwidth } = upstreams[name]?.limit ?? {};
+  return {
+    ...(requests !== undefined && {
+      requests: { ...requests, count: Math.max(1, Math.floor(requests.count / processes)) },
+    }),
+    ...(bandwidth !== undefined && { bandwidth: bandwidth / processes }),
+  };
 }
 
 function isSame(one: unknown, other: unknown): boolean {

@@ -12,11 +12,12 @@ import { Allowance, type Open } from './allowance.ts';
 import { type Figures, Ledger } from './ledger.ts';
 import { Trouble } from './trouble.ts';
 
-/** Bytes; `high` is the share of the size above which eviction begins in the background. */
+/** Bytes; `high` is the share of the size above which eviction begins in the background; `processes` draw from it, one unless given. */
 export interface Limits {
   readonly size: number;
   readonly reserve: number;
   readonly high: number;
+  readonly processes?: number;
 }
 
 /** What is not accounted one by one: the ledger, claims, names of temporary files, probes. */
@@ -43,7 +44,7 @@ export class DiskSpace implements Space, AsyncDisposable {
   /** What can be reserved before the file system is down to the reserve, and when that was looked at. */
   #room = 0;
   #looked = Number.NEGATIVE_INFINITY;
-  #isBooking = false;
+  #booking: Promise<void> | undefined;
 
   constructor(paths: Pick<Layout, 'root' | 'cache' | 'spool'>, claims: Claims, limits: Limits) {
     this.#paths = paths;
@@ -117,10 +118,10 @@ export class DiskSpace implements Space, AsyncDisposable {
     return size - Math.min(OVERHEAD, size / 32);
   }
 
-  /** What is drawn at a time. */
+  /** What is drawn at a time: together no more than by one process, since what is drawn counts as used. */
   get #step(): number {
-    const { size } = this.#limits;
-    return Math.min(Math.max(64 << 20, size / 100), size / 16);
+    const { size, processes = 1 } = this.#limits;
+    return Math.min(Math.max(64 << 20, size / 100), size / 16) / processes;
   }
 
   /** Where blobs find no space any more, links, tags and manifests still do. */
@@ -215,11 +216,10 @@ export class DiskSpace implements Space, AsyncDisposable {
   }
 
   #giveBack(): void {
-    if (this.#isBooking || this.#allowance.spare < 3 * this.#step) return;
-    this.#isBooking = true;
+    if (this.#booking !== undefined || this.#allowance.spare < 3 * this.#step) return;
     const booked = this.#book().catch(this.#fail);
-    void booked.finally(() => {
-      this.#isBooking = false;
+    this.#booking = booked.finally(() => {
+      this.#booking = undefined;
     });
   }
 

@@ -40,6 +40,16 @@ export async function together(registry: Registry, others: readonly Figures[]): 
   return AggregatorRegistry.aggregate([own, ...others]).metrics();
 }
 
+/** What goes on after the end of a process: what it counted, without how it stood. */
+export function lasting(figures: Figures): Figures {
+  return figures.filter((metric) => 'type' in metric && (metric.type === 'counter' || metric.type === 'histogram'));
+}
+
+/** The sums of what several processes counted. */
+export function add(all: readonly Figures[]): Promise<Figures> {
+  return AggregatorRegistry.aggregate([...all]).getMetricsAsJSON();
+}
+
 type Bound = (upstream: string | undefined) => string;
 type Listener<Name extends keyof Events> = (event: Events[Name]) => void;
 

@@ -38,4 +38,11 @@ test.serial('while processes are replaced, none of many short connections fails'
   t.deepEqual(failures, []);
   await until(async () => (await fleet.workers()).length === 2);
   t.false((await fleet.workers()).some((pid) => before.includes(pid)));
+  // Whoever went has left what it counted to those that came.
+  const counted = async (): Promise<number> => {
+    const lines = (await fleet.ask('/metrics')).matchAll(/^layover_requests_total\{.*kind="blob".*\} (\d+)$/gm);
+    return [...lines].reduce((sum, [, count]) => sum + Number(count), 0);
+  };
+  await until(async () => (await counted()) >= pulls + 1);
+  t.is(await counted(), pulls + 1);
 });

@@ -344,3 +344,14 @@ test.serial(
     (await reserved(space, 4096)).release();
   },
 );
+
+test('what one of several processes draws ahead is its part of what one alone would', async (t) => {
+  const drawn = async (processes: number): Promise<number> => {
+    const root = directoryOf(t);
+    await reserved(openSpace(t, root, { processes }), MIB / 2);
+    const { draws } = JSON.parse(readFileSync(join(root, 'cache', '.space'), 'utf8'));
+    return Object.values<{ bytes: number }>(draws).reduce((sum, { bytes }) => sum + bytes, 0);
+  };
+  t.is(await drawn(1), MIB / 2 + SIZE / 16);
+  t.is(await drawn(4), MIB / 2 + SIZE / 64);
+});
