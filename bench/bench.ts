@@ -35,27 +35,34 @@ function list(workloads: readonly Workload[]): void {
 }
 
 async function run(workloads: readonly Workload[], rounds: number): Promise<void> {
-  const [began, load] = [new Date(), loadavg()];
+  const began = new Date();
   const measures = new Measures();
+  const machine = { processor: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version };
+  /** Before each round and at the end: what others did on the machine. */
+  const loads = [loadavg()[0] ?? 0];
   const able = await possible(workloads);
+  let file = '';
   {
     await using field = await Field.open(isQuick);
-    for (let round = 0; round < rounds; round++)
+    for (let round = 0; round < rounds; round++) {
       for (const workload of able.filter((one) => round < (one.rounds ?? rounds))) {
         console.error(`${clock(began)} round ${round + 1} of ${rounds}: ${workload.name} …`);
-        await workload.measure({ field, measures, round, time: isQuick ? 700 : 1000, isQuick });
+        await workload
+          .measure({ field, measures, round, time: isQuick ? 700 : 1000, isQuick })
+          .catch((error: Error) => {
+            console.error(`${workload.name} failed: ${error.stack}`);
+            process.exitCode = 1;
+          });
       }
+      loads.push(loadavg()[0] ?? 0);
+      file = await keep({ began, machine, loads, rounds: round + 1, isQuick, measures });
+    }
   }
-  const machine = { processor: cpus()[0]?.model ?? '', cores: cpus().length, node: process.version, load };
   const known = await explainedInDocument();
   console.log(`\n${machine.cores} × ${machine.processor}, Node ${machine.node}, loopback, TLS 1.3 with AES-128-GCM`);
-  console.log(`load before ${load.map((value) => value.toFixed(2)).join(', ')}; took ${clock(began)}`);
-  console.log(
-    `medians of up to ${rounds} interleaved rounds (least–greatest); 1 GB is 10⁹ bytes\n\n${report(measures)}\n`,
-  );
-  console.log(`${conclusion(measures, known)}\n`);
-  const file = await keep({ began, machine, rounds, isQuick, measures });
-  console.log(`raw figures: ${file}`);
+  console.log(`load ${loads.map((load) => load.toFixed(1)).join(', ')}; took ${clock(began)}`);
+  console.log(`medians of up to ${rounds} interleaved rounds (least–greatest); 1 GB is 10⁹ bytes\n`);
+  console.log(`${report(measures)}\n\n${conclusion(measures, known)}\n\nraw figures: ${file}`);
   // A few short rounds on a machine that does other things judge nothing.
   if (!isQuick && unexplained(measures, known).length > 0) process.exitCode = 1;
 }
@@ -70,6 +77,7 @@ async function possible(workloads: readonly Workload[]): Promise<Workload[]> {
   return able;
 }
 
+/** What there is so far, so that a run that is cut off is not in vain. */
 async function keep(results: { readonly began: Date } & Readonly<Record<string, unknown>>): Promise<string> {
   const name = `${results.began.toISOString().replaceAll(':', '-')}.json`;
   const file = resolve(values.json ?? join(import.meta.dirname, 'results', name));

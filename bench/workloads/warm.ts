@@ -33,7 +33,11 @@ const SMALL: Streams = {
   cost: { name: 'warm 1 MiB blobs, 8 streams', unit: 'CPU s/GB' },
 };
 const PEAK: Row = { name: 'memory, peak of 32 streams', unit: 'MiB', goals: [{ atMost: 150 }] };
-const MIXED_P99: Row = { name: 'manifests beside 8 streams', unit: 'p99 ms', goals: [{ atMost: 15 }] };
+const MIXED_P99: Row = {
+  name: 'manifests beside 8 streams',
+  unit: 'p99 ms',
+  goals: [{ atMost: 15 }, { of: 'nginx files', atMost: 1 }, { of: 'docker-registry', atMost: 1 }],
+};
 
 export const warmLayers: Workload = {
   name: 'warm layers',
