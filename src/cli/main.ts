@@ -9,6 +9,8 @@ const USAGE = `usage: layover <command> [--config FILE]
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
+  log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
+                  [--since 7d] [--by hour|day|upstream|image|client|why]
   ca show         the root CA: fingerprint, file, and what it vouches for
   ca fingerprint  its SHA-256
   ca export       the certificates that clients are to trust, as PEM; [--out FILE] [--der] [--next]
@@ -27,7 +29,13 @@ const OPTIONS = {
   next: { type: 'boolean' },
   activate: { type: 'boolean' },
   'dry-run': { type: 'boolean' },
+  since: { type: 'string' },
+  by: { type: 'string' },
+  html: { type: 'string' },
 } as const;
+
+/** Commands of two words that files follow. */
+const WITH_FILES: ReadonlySet<string> = new Set(['log report']);
 
 process.exitCode = await run(process.argv.slice(2));
 
@@ -44,7 +52,8 @@ async function run(args: readonly string[]): Promise<number> {
     const source = { env: process.env, cwd: process.cwd(), ...(file !== undefined && { file }) };
     const load = () => loadConfig(source);
     // Each command loads what it needs: some have to be quick, and one must not stay with all of it in memory.
-    switch (positionals.join(' ')) {
+    const words = positionals.slice(0, 2).join(' ');
+    switch (WITH_FILES.has(words) ? words : positionals.join(' ')) {
       case 'start':
         return await start(source, json);
       case 'restart':
@@ -53,6 +62,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./check.ts')).check(load, json);
       case 'config schema':
         return (await import('./schema.ts')).showSchema();
+      case 'log report':
+        return await (await import('./log-report.ts')).logReport(positionals.slice(2), values, load);
       case 'ca show':
         return say(await (await import('./ca.ts')).showRoots(await load(), values));
       case 'ca fingerprint':
