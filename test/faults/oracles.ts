@@ -32,7 +32,9 @@ export async function misjudgedIn(data: string): Promise<string[]> {
   const file = join(data, 'index', 'content.sqlite');
   if ((await lstat(file).catch(() => undefined)) === undefined) return [];
   using index = new DatabaseSync(file, { readOnly: true, timeout: 10_000 });
-  const rows = index.prepare('SELECT digest, size FROM objects WHERE present > 0 AND size > 0').all();
+  const isMade = index.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'objects'").get() !== undefined;
+  const known = 'SELECT digest, size FROM objects WHERE present > 0 AND size > 0';
+  const rows = isMade ? index.prepare(known).all() : [];
   const told = new Map(rows.map(({ digest, size }) => [Buffer.from(digest as Uint8Array).toString('hex'), size]));
   return (await publishedIn(data)).flatMap(({ digest, size }) => {
     const known = told.get(digest.split(':')[1] ?? '');

@@ -151,7 +151,10 @@ async function pullAll(scene: Scene, host: string): Promise<number> {
     const kind = digest === image.digest ? 'manifests' : 'blobs';
     const answer = await get(scene, host, `${kind}/${digest}`);
     scene.report.latency(answer.totalMs);
-    scene.report.expect(judge(answer, digest) === 'right', `${host}: a digest is answered by ${answer.status}`);
+    scene.report.expect(
+      judge(answer, digest) === 'right',
+      `${host}: a digest is answered by ${answer.status} and ${answer.length} bytes, ${answer.error?.message}`,
+    );
     pulls++;
   }
   return pulls;
@@ -178,7 +181,10 @@ async function rebind(scene: Scene, report: Report, host: string, index: number)
   for (const digest of blobsOf(image)) {
     const answer = await get(scene, host, `blobs/${digest}`);
     const right = judge(answer, digest);
-    report.expect(right === 'right' || (!isHonest && answer.status >= 400), `${host}: answered ${answer.status}`);
+    report.expect(
+      right === 'right' || (!isHonest && answer.status >= 400),
+      `${host}: answered ${answer.status} and ${answer.length} bytes, ${answer.error?.message}`,
+    );
   }
 }
 
