@@ -17,6 +17,7 @@ export class Direct implements AsyncDisposable {
   readonly #source: Source;
   readonly #digest: Digest;
   readonly #size: number;
+  readonly #end: number | undefined;
   readonly #abort = new AbortController();
   #digester: Digester | undefined;
   #body: Readable | undefined;
@@ -26,10 +27,12 @@ export class Direct implements AsyncDisposable {
   /** Everything before it came from the source. */
   #position = 0;
 
-  constructor(source: Source, digest: Digest, size: number) {
+  /** `end`: where a reader stops for whom nothing is verified. */
+  constructor(source: Source, digest: Digest, size: number, end?: number) {
     this.#source = source;
     this.#digest = digest;
     this.#size = size;
+    this.#end = end;
   }
 
   /**
@@ -59,10 +62,11 @@ export class Direct implements AsyncDisposable {
     signal.addEventListener('abort', stop, { once: true });
     try {
       signal.throwIfAborted();
-      if (this.#tail === undefined && position >= this.#size - HELD_BACK) this.#tail = await this.#verifiedTail();
+      const released = this.#end ?? this.#size - HELD_BACK;
+      if (this.#tail === undefined && position >= released) this.#tail = await this.#verifiedTail();
       const bytes =
         this.#tail === undefined
-          ? await this.#next(Math.min(buffer.length, this.#size - HELD_BACK - position))
+          ? await this.#next(Math.min(buffer.length, released - position))
           : this.#tail.bytes.subarray(position - this.#tail.start);
       const length = Math.min(buffer.length, bytes.length);
       buffer.set(bytes.subarray(0, length));
@@ -94,7 +98,7 @@ export class Direct implements AsyncDisposable {
     for (let failures = 0; this.#rest.length === 0; ) {
       try {
         if (this.#chunks === undefined)
-          this.#use(await open(this.#source, this.#position, undefined, this.#abort.signal));
+          this.#use(await open(this.#source, this.#position, this.#end, this.#abort.signal));
         const next = await this.#chunks?.next();
         if (next === undefined || next.done === true)
           throw new UpstreamError('unreachable', 'the upstream ended a blob early');

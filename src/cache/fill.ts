@@ -1,6 +1,5 @@
 import { type FillEvent, publish } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
-import { namespaced } from '../oci/route.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed } from '../store/trouble.ts';
 import { UpstreamError } from '../upstream/contract.ts';
@@ -8,8 +7,9 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { Downloads, NEAR, type Patience } from './downloads.ts';
 import { SpoolFailed } from './fetcher.ts';
 import { GrowingBlob } from './growing-blob.ts';
+import type { Keeper } from './keeper.ts';
 import type { Opened, Source } from './source.ts';
-import { Sources } from './sources.ts';
+import { originOf, Sources } from './sources.ts';
 import { wrongBytes } from './verification.ts';
 
 const CHECKPOINT_EVERY = 4 << 20;
@@ -18,18 +18,10 @@ const MAX_DOUBTS = 2;
 
 export type FillState = 'running' | 'committed' | 'parked' | 'detached';
 
-/** Where a fill's bytes are kept: publishes a finished file, begins anew with an empty one, is told what happens. */
-export interface Keeper {
-  commit(file: SpoolFile): Promise<void>;
-  renew(file: SpoolFile): Promise<SpoolFile>;
-  progress(): void;
-  /** A write failed. */
-  failed(error: unknown): void;
-}
-
 /**
  * One missing blob on its way in. Every client is a follower that reads the growing file at its own pace, so that a
- * slow or vanished one neither slows nor ends it, and each byte is fetched once, by whatever source is at hand.
+ * slow or vanished one neither slows nor ends it, and each byte is fetched once, by whatever source is at hand. While
+ * another process brings the bytes, it is that process's file.
  */
 export class Fill {
   readonly digest: Digest;
@@ -39,25 +31,23 @@ export class Fill {
   readonly sources = new Sources();
   /** What there is of the blob. */
   readonly bytes: GrowingBlob;
-  readonly #keeper: Keeper;
   readonly #patience: Patience;
   readonly #over = Promise.withResolvers<void>();
-  #downloads: Downloads;
+  /** Absent while another process brings the bytes. */
+  #keeper: Keeper | undefined;
+  #downloads: Downloads | undefined;
   #state: FillState = 'running';
-  /** Whose bytes are in the file; `undefined` stands for an earlier life of the process. */
-  #givers: Set<Upstream | undefined>;
+  /** Whose bytes are in the file; `undefined` stands for another process, or an earlier life of this one. */
+  #givers: Set<Upstream | undefined> = new Set();
   #checkpointed = 0;
   #readers = 0;
   #isOver = false;
 
-  constructor(digest: Digest, size: number, file: SpoolFile, keeper: Keeper, patience: Patience) {
+  constructor(digest: Digest, size: number, file: SpoolFile, patience: Patience) {
     this.digest = digest;
     this.size = size;
-    this.#keeper = keeper;
     this.#patience = patience;
     this.bytes = new GrowingBlob(size, file);
-    this.#givers = new Set(file.extents.bytes > 0 ? [undefined] : []);
-    this.#downloads = this.#newDownloads();
   }
 
   get state(): FillState {
@@ -69,11 +59,18 @@ export class Fill {
     return this.#over.promise;
   }
 
-  /** Begins at the first missing byte; `answer` is the source's to the request for it, where one was made already. */
-  start(source: Source, answer?: Opened): void {
-    this.sources.add(source);
+  /**
+   * Brings what is missing in the keeper's file, from the first missing byte on; `opened` is a source's answer to the
+   * request for it, where one was made already.
+   */
+  receive(keeper: Keeper, opened?: { readonly source: Source; readonly answer: Opened }): void {
+    if (opened !== undefined) this.sources.add(opened.source);
+    this.#keeper = keeper;
+    this.#givers = new Set(keeper.file.extents.bytes > 0 ? [undefined] : []);
     this.#tell(this.#givers.size > 0 ? 'resumed' : 'started');
-    this.#downloads.advance(source, answer && { source, answer });
+    this.#downloads = this.#newDownloads(keeper);
+    this.bytes.goOn(keeper.file);
+    this.#downloads.advance(opened?.source, opened);
   }
 
   /** Whether the run of bytes from the beginning on will not soon get to `position`. */
@@ -99,71 +96,81 @@ export class Fill {
 
   /**
    * Reads what is there at `position`, up to the held-back end unless `unverified`; waits for what is not. Rejects when
-   * it will not come; a detached fill (its storage failed) rejects with SpoolFailed beyond what it has.
+   * it will not come; with SpoolFailed where the reader can go on by itself: beyond what a detached fill has (its
+   * storage failed), and far ahead of another process.
    */
   read(buffer: Uint8Array, position: number, unverified: boolean, signal: AbortSignal): Promise<number> {
     const missing = (): void => {
-      if (unverified) this.#downloads.want(position);
+      if (unverified && this.#downloads === undefined && this.isFar(position)) throw new SpoolFailed('far ahead');
+      if (unverified) this.#downloads?.want(position);
     };
     return this.bytes.read(buffer, position, { unverified, missing }, signal);
   }
 
   /** Stops fetching and keeps what is there; a blob that only has to be published still is. */
   park(reason: Error): void {
-    if (this.#state === 'running' && !this.bytes.isVerified) this.#giveUp('parked', reason);
+    if (this.#state !== 'running') return;
+    if (this.#keeper === undefined) this.end('parked', reason);
+    else if (!this.bytes.isVerified) this.#giveUp(this.#keeper, 'parked', reason);
   }
 
-  #newDownloads(): Downloads {
-    const { file } = this.bytes;
+  /** Another process has the file now, and the readers what that brings. */
+  yield(): void {
+    this.#downloads?.stop(new UpstreamError('unreachable', 'another process went on'));
+    this.#tell('parked', 'another process went on');
+    this.#downloads = undefined;
+    this.#keeper = undefined;
+  }
+
+  /** Ends what another process brings. */
+  end(state: FillState, error?: Error): void {
+    this.#stop(state, error);
+    this.#settle();
+  }
+
+  #newDownloads(keeper: Keeper): Downloads {
+    const { file } = keeper;
     const events = {
-      written: (source: Source) => this.#written(source),
-      complete: (last: Source | undefined) => this.#complete(last).catch((error: Error) => this.#detach(error)),
+      written: (source: Source) => this.#written(keeper, source),
+      complete: (last: Source | undefined) =>
+        this.#complete(keeper, last).catch((error: Error) => this.#detach(keeper, error)),
       broken: (error: Error, next: Source | undefined, same: boolean) => {
-        if (next === undefined) this.#giveUp('parked', error);
+        if (next === undefined) this.#giveUp(keeper, 'parked', error);
         else this.#tell(same ? 'resumed' : 'switched', error.message);
       },
-      storageFailed: (error: Error) => this.#detach(error),
+      storageFailed: (error: Error) => this.#detach(keeper, error),
     };
     return new Downloads(this.size, file, this.sources, events, this.#patience);
   }
 
-  #written({ upstream }: Source): void {
+  #written(keeper: Keeper, { upstream }: Source): void {
     this.#givers.add(upstream);
-    this.#keeper.progress();
+    keeper.progress();
     const { prefix } = this.bytes;
     if (prefix - this.#checkpointed >= CHECKPOINT_EVERY) {
       this.#checkpointed = prefix;
-      this.#checkpoint();
+      keeper.checkpoint();
     }
     this.bytes.announce();
   }
 
-  async #checkpoint(): Promise<void> {
-    try {
-      await this.bytes.file.checkpoint();
-    } catch (error) {
-      this.#keeper.failed(error);
-      tellFailed(`cannot record the progress of ${this.digest}`, error, { level: 'warn' });
-    }
-  }
-
-  async #complete(last: Source | undefined): Promise<void> {
-    const { file } = this.bytes;
+  async #complete(keeper: Keeper, last: Source | undefined): Promise<void> {
+    const { file } = keeper;
     await file.hashPrefix();
-    if (this.#state !== 'running') return;
-    if (file.digest() !== this.digest) return this.#corrupt(last);
+    if (this.#state !== 'running' || this.#keeper !== keeper) return;
+    if (file.digest() !== this.digest) return this.#corrupt(keeper, last);
+    keeper.tell('verified');
     this.bytes.verified();
-    await this.#keeper.commit(file);
+    await keeper.commit();
     this.#tell('committed');
-    this.#stop('committed');
-    this.#settle();
+    this.end('committed');
   }
 
   /**
    * Nothing of a body with a wrong digest is kept, and who has read of it is cut off. The next source starts from
    * nothing: another upstream's, or the same when bytes of somebody else may be to blame.
    */
-  async #corrupt(last: Source | undefined): Promise<void> {
+  async #corrupt(keeper: Keeper, last: Source | undefined): Promise<void> {
     const isSure = this.#givers.size === 1 || this.bytes.generation >= MAX_DOUBTS;
     if (last !== undefined && isSure) this.sources.distrust(last);
     publish('notice', {
@@ -171,41 +178,46 @@ export class Fill {
       message: `received bytes that are not ${this.digest}: nothing of them is kept`,
       fields: originOf(last),
     });
-    await this.bytes.renew((wrong) => this.#keeper.renew(wrong));
+    this.bytes.beginAnew();
+    const file = await keeper.renew();
+    file.size = this.size;
+    this.bytes.goOn(file);
     this.#givers = new Set();
     this.#checkpointed = 0;
-    if (this.#state !== 'running') return this.#drop();
-    if (this.sources.best === undefined) return this.#giveUp('failed', wrongBytes());
+    if (this.#state !== 'running') {
+      await discard(keeper);
+      return this.bytes.close();
+    }
+    if (this.sources.best === undefined) return this.#giveUp(keeper, 'failed', wrongBytes());
     this.#tell('switched', 'digest');
-    this.#downloads = this.#newDownloads();
+    this.#downloads = this.#newDownloads(keeper);
     this.#downloads.advance();
-    this.bytes.announce();
   }
 
   /** Keeps what is there for whoever comes next; the readers fail, and the file is not theirs any more. */
-  async #giveUp(phase: 'parked' | 'failed', error: Error): Promise<void> {
-    this.bytes.fail(error);
+  async #giveUp(keeper: Keeper, phase: 'parked' | 'failed', error: Error): Promise<void> {
     this.#tell(phase, error.message);
-    this.#stop('parked');
-    if (this.bytes.file.extents.bytes === 0) await this.#drop();
-    else await this.#checkpoint();
-    await this.#close();
+    this.#stop('parked', error);
+    if (keeper.file.extents.bytes === 0) await discard(keeper);
+    else await keeper.checkpoint();
+    await this.bytes.close();
     this.#settle();
   }
 
-  async #detach(error: Error): Promise<void> {
-    this.bytes.fail(error instanceof SpoolFailed ? error : new SpoolFailed('cannot keep the blob', { cause: error }));
-    this.#keeper.failed(error);
+  async #detach(keeper: Keeper, error: Error): Promise<void> {
+    keeper.failed(error);
+    keeper.tell('detached');
     tellFailed(`storage failed for ${this.digest}: its readers go on without it`, error);
     this.#tell('failed', 'storage');
-    this.#stop('detached');
-    await this.#drop();
+    this.#stop('detached', error instanceof SpoolFailed ? error : new SpoolFailed('cannot be kept', { cause: error }));
+    await discard(keeper);
     this.#settle();
   }
 
-  #stop(state: FillState): void {
+  #stop(state: FillState, error?: Error): void {
+    if (error !== undefined) this.bytes.fail(error);
     this.#state = state;
-    this.#downloads.stop(this.bytes.failure ?? new UpstreamError('unreachable', 'the fill is over'));
+    this.#downloads?.stop(error ?? new UpstreamError('unreachable', 'the fill is over'));
   }
 
   #settle(): void {
@@ -215,20 +227,7 @@ export class Fill {
   }
 
   #closeWhenUnused(): void {
-    if (this.#isOver && this.#readers === 0) this.#close();
-  }
-
-  /** Takes the file's name away; who reads it can go on. */
-  async #drop(): Promise<void> {
-    await this.bytes.file.discard().catch(() => undefined);
-  }
-
-  async #close(): Promise<void> {
-    try {
-      await this.bytes.file.close();
-    } catch (error) {
-      publish('notice', { level: 'warn', message: 'cannot close a spool file', error });
-    }
+    if (this.#isOver && this.#readers === 0) this.bytes.close();
   }
 
   #tell(phase: FillEvent['phase'], reason?: string): void {
@@ -242,9 +241,7 @@ export class Fill {
   }
 }
 
-function originOf(source: Source | undefined): { readonly upstream: string; readonly repository: string } {
-  return {
-    upstream: source?.upstream.name ?? '',
-    repository: source === undefined ? '' : namespaced(source.repository),
-  };
+/** Takes the file's name away; who reads it can go on. */
+async function discard({ file }: Keeper): Promise<void> {
+  await file.discard().catch(() => undefined);
 }

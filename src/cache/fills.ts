@@ -1,9 +1,13 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Digest } from '../oci/digest.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
 import { PATIENCE, type Patience } from './downloads.ts';
+import { Elsewhere, UNREAD } from './elsewhere.ts';
+import { SpoolFailed } from './fetcher.ts';
 import { Fill } from './fill.ts';
+import { beganAnew } from './growing-blob.ts';
 import { Place, type Stores, type Unkept } from './place.ts';
 import { lengthOf, type Opened, open, type Source } from './source.ts';
 
@@ -14,16 +18,21 @@ export type Begun =
   | { readonly kind: 'stored' }
   /** The source's answer is no success. */
   | { readonly kind: 'refused'; readonly response: UpstreamResponse }
-  /** Nothing can be kept: there is no space, or the size is not known, or somebody else is filling. */
+  /** Nothing can be kept: there is no space, the size is not known, or another process does not say how far it is. */
   | { readonly kind: 'uncached'; readonly opened: Opened; readonly size: number | undefined; readonly why: Unkept };
 
-/** The fills that are running, one for each digest. */
+/** Milliseconds before a claim that was just given up is asked for again. */
+const AGAIN = 10;
+/** Milliseconds that another process is given to begin, which has the claim and tells of nothing. */
+const SILENCE = 12_000;
+
+/** The fills that are running, one for each digest, by this process or another one on the same directory. */
 export class Fills {
   readonly #stores: Stores;
   readonly #patience: Patience;
   readonly #fills = new Map<Digest, Fill>();
-  readonly #beginning = new Map<Digest, Promise<Begun>>();
-  /** Settles when a fill has ended and its claim is free again. */
+  readonly #beginning = new Map<Digest, Promise<Begun & { readonly first: boolean }>>();
+  /** Settles when a fill has ended, and its claim is free again if it was ours. */
   readonly #ending = new Map<Digest, Promise<void>>();
   readonly #abort = new AbortController();
 
@@ -39,8 +48,8 @@ export class Fills {
   }
 
   /**
-   * Begins to fill, or waits for whoever is just beginning: then `first` is false, and what came of it says nothing
-   * about the rights of this caller's source.
+   * Begins to fill, or waits for whoever is just beginning, here or in another process: then `first` is false, and what
+   * came of it says nothing about the rights of this caller's source.
    */
   async begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
     const running = this.get(digest);
@@ -49,7 +58,7 @@ export class Fills {
     if (beginning !== undefined) return { ...(await beginning), first: false };
     const begun = this.#begin(digest, source).finally(() => this.#beginning.delete(digest));
     this.#beginning.set(digest, begun);
-    return { ...(await begun), first: true };
+    return begun;
   }
 
   /** Parks every fill with what it has. */
@@ -61,12 +70,32 @@ export class Fills {
     await Promise.all(this.#ending.values());
   }
 
-  async #begin(digest: Digest, source: Source): Promise<Begun> {
+  async #begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
     await this.#ending.get(digest);
-    const place = await Place.take(this.#stores, digest);
-    if (typeof place === 'string') return this.#beginUncached(source, place);
+    const until = performance.now() + SILENCE;
+    for (;;) {
+      const place = await Place.take(this.#stores, digest);
+      if (place instanceof Place) return { ...(await this.#beginAt(place, digest, source)), first: true };
+      // On a broken disk nobody is found.
+      const found = Elsewhere.find(this.#stores, digest, this.#abort.signal, until);
+      const elsewhere = await found.catch(() => undefined);
+      if (elsewhere !== undefined) {
+        const fill = new Fill(digest, elsewhere.size, elsewhere.file, this.#patience);
+        return { kind: 'fill', fill: this.#run(fill, elsewhere), first: false };
+      }
+      const why = place === 'taken' ? 'not-cacheable' : place;
+      if (place === why || performance.now() > until) {
+        return { ...(await this.#beginUncached(source, why)), first: true };
+      }
+      await sleep(AGAIN);
+    }
+  }
+
+  async #beginAt(place: Place, digest: Digest, source: Source): Promise<Begun> {
     let isTaken = false;
     try {
+      // Whoever was about to keep it when the caller looked may have done so.
+      if ((await this.#stores.content.blobSize(digest)) !== undefined) return { kind: 'stored' };
       if (place.file.complete && (await publishes(place))) return { kind: 'stored' };
       const begun = await this.#beginIn(place, digest, source);
       isTaken = begun.kind === 'fill';
@@ -88,19 +117,67 @@ export class Fills {
     const size = opened.size ?? (await this.#askSize(source));
     if (size === undefined) return { kind: 'uncached', opened, size, why: 'not-cacheable' };
     if (!(await place.reserve(size, this.#abort.signal))) return { kind: 'uncached', opened, size, why: 'no-space' };
-    const fill = new Fill(digest, size, place.file, place, this.#patience);
-    this.#fills.set(digest, fill);
-    this.#ending.set(digest, this.#untilFree(fill, place));
-    place.lost.addEventListener('abort', () => fill.park(new Error('another process took the fill over')));
-    fill.start(source, { ...opened, size });
+    const fill = this.#run(new Fill(digest, size, place.file, this.#patience), place);
+    fill.receive(place, { source, answer: { ...opened, size } });
     return { kind: 'fill', fill };
   }
 
-  async #untilFree(fill: Fill, place: Place): Promise<void> {
-    await fill.ended;
-    await place.free();
+  #run(fill: Fill, by: Place | Elsewhere): Fill {
+    this.#fills.set(fill.digest, fill);
+    this.#ending.set(fill.digest, this.#attend(fill, by));
+    return fill;
+  }
+
+  /** Stays with a fill until it has ended, whoever brings its bytes. */
+  async #attend(fill: Fill, first: Place | Elsewhere): Promise<void> {
+    try {
+      for (let by: Place | Elsewhere | undefined = first; by !== undefined; ) {
+        if (by instanceof Place) await keep(fill, by);
+        else {
+          await using elsewhere = by;
+          await elsewhere.follow(fill);
+        }
+        by = await this.#goOn(fill);
+      }
+    } catch (error) {
+      tellFailed(`cannot follow what another process brings of ${fill.digest}`, error);
+      if (fill.state === 'running') fill.end('detached', new SpoolFailed('cannot be followed', { cause: error }));
+    }
     this.#fills.delete(fill.digest);
     this.#ending.delete(fill.digest);
+  }
+
+  /** Goes on with what another process left to its readers here, or finds who does. */
+  async #goOn(fill: Fill): Promise<Elsewhere | Place | undefined> {
+    const { digest } = fill;
+    while (fill.state === 'running') {
+      const place = await Place.take(this.#stores, digest);
+      if (place instanceof Place) return (await this.#takesOver(fill, place)) ? place : undefined;
+      const elsewhere = await Elsewhere.find(this.#stores, digest, this.#abort.signal);
+      if (elsewhere !== undefined) return elsewhere;
+      if (place !== 'taken') fill.end('detached', new SpoolFailed('what another process left cannot be kept'));
+      else await sleep(AGAIN);
+    }
+    return undefined;
+  }
+
+  async #takesOver(fill: Fill, place: Place): Promise<boolean> {
+    const { digest, size, bytes } = fill;
+    let isTaken = false;
+    try {
+      if (await bytes.file.isFinishedElsewhere()) {
+        bytes.file.told(size);
+        bytes.verified();
+        fill.end('committed');
+      } else if ((await this.#stores.content.blobSize(digest)) !== undefined) fill.end('parked', beganAnew());
+      else if (!fill.isFollowed) fill.park(UNREAD);
+      else if (!(await place.reserve(size, this.#abort.signal))) fill.end('detached', new SpoolFailed('no space'));
+      isTaken = fill.state === 'running';
+      if (isTaken) fill.receive(place);
+    } finally {
+      if (!isTaken) await place.leave();
+    }
+    return isTaken;
   }
 
   /** Asks for the first missing byte and what follows; what is kept of a blob that is another now is dropped. */
@@ -126,6 +203,14 @@ export class Fills {
     response.body.destroy();
     return response.status === 200 ? lengthOf(response.headers['content-length']) : undefined;
   }
+}
+
+/** Until the fill has ended, or another process went on with it. */
+async function keep(fill: Fill, place: Place): Promise<void> {
+  await Promise.race([fill.ended, place.lost]);
+  if (fill.state === 'running' && !fill.bytes.isVerified) fill.yield();
+  else await fill.ended;
+  await place.free();
 }
 
 /** Publishes a file that is whole already; `false` when its bytes are wrong. */

@@ -11,23 +11,25 @@ import { HELD_BACK } from './verification.ts';
 export class Follower implements AsyncDisposable {
   readonly #fill: Fill;
   readonly #source: Source;
+  readonly #range: ByteRange;
   /** Reads ahead of the verified run of bytes: what a range far beyond it asks for. */
   readonly unverified: boolean;
   #generation: number | undefined;
   #reading: Promise<unknown> = Promise.resolve();
   #direct: Direct | undefined;
 
-  private constructor(fill: Fill, source: Source, unverified: boolean) {
+  private constructor(fill: Fill, source: Source, range: ByteRange) {
     this.#fill = fill;
     this.#source = source;
-    this.unverified = unverified;
+    this.#range = range;
+    this.unverified = range.start > 0 && fill.isFar(range.start);
     fill.join();
     fill.sources.join(source);
   }
 
   /** Follows `fill` for `range`, with the reader's own right to the blob as one more source. */
   static follow(fill: Fill, source: Source, range: ByteRange): Follower {
-    return new Follower(fill, source, range.start > 0 && fill.isFar(range.start));
+    return new Follower(fill, source, range);
   }
 
   /** Small bodies are waited for whole, so that their failure is an error and not a broken body. */
@@ -55,19 +57,27 @@ export class Follower implements AsyncDisposable {
 
   async #read(buffer: Uint8Array, position: number, signal: AbortSignal): Promise<number> {
     if (this.#direct !== undefined) return this.#direct.read(buffer, position, signal);
-    if (this.#generation !== undefined && this.#generation !== this.#fill.bytes.generation) throw beganAnew();
     try {
+      this.#assertSame();
       const read = await this.#fill.read(buffer, position, this.unverified, signal);
       this.#generation ??= this.#fill.bytes.generation;
+      this.#assertSame();
       return read;
     } catch (error) {
       if (!(error instanceof SpoolFailed)) throw error;
-      this.#direct = new Direct(this.#source, this.#fill.digest, this.#fill.size);
+      this.#assertSame();
+      const { digest, size } = this.#fill;
+      this.#direct = new Direct(this.#source, digest, size, this.unverified ? this.#range.end : undefined);
       await this.#direct.begin(
         position,
         this.unverified ? undefined : (bytes, at) => this.#fill.read(bytes, at, true, signal),
       );
       return this.#direct.read(buffer, position, signal);
     }
+  }
+
+  /** Who has read of bytes that gave way to others cannot go on. */
+  #assertSame(): void {
+    if (this.#generation !== undefined && this.#generation !== this.#fill.bytes.generation) throw beganAnew();
   }
 }

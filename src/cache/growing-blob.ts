@@ -1,3 +1,4 @@
+import { publish } from '../events.ts';
 import type { ByteRange } from '../oci/range.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { UpstreamError } from '../upstream/contract.ts';
@@ -95,13 +96,31 @@ export class GrowingBlob {
     this.#changes.announce();
   }
 
-  /** Begins anew in the file that `renew` makes of the present one, of which nothing is given out any more. */
-  async renew(renew: (wrong: SpoolFile) => Promise<SpoolFile>): Promise<void> {
+  /** What there was is wrong, or lost: nothing of it is given out any more. */
+  beginAnew(): void {
     this.#generation++;
     this.#isRenewing = true;
-    this.#file = await renew(this.#file);
-    this.#file.size = this.size;
+  }
+
+  /**
+   * Goes on in `file`. Where that is another one, or fewer bytes than were given out were `kept` as they were, those who
+   * have read begin anew.
+   */
+  goOn(file: SpoolFile, kept = file.extents.prefix()): void {
+    const before = this.#file;
+    if (!this.#isRenewing && (file.inode !== before.inode || kept < before.extents.prefix())) this.beginAnew();
+    this.#file = file;
     this.#isRenewing = false;
+    this.#changes.announce();
+    if (before !== file) this.close(before);
+  }
+
+  async close(file = this.#file): Promise<void> {
+    try {
+      await file.close();
+    } catch (error) {
+      publish('notice', { level: 'warn', message: 'cannot close a spool file', error });
+    }
   }
 
   async #readFile(buffer: Uint8Array, position: number): Promise<number> {

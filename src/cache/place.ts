@@ -7,7 +7,8 @@ import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed, troubleOf } from '../store/trouble.ts';
 import type { Why } from './answer.ts';
-import type { Keeper } from './fill.ts';
+import type { Keeper } from './keeper.ts';
+import { formatProgress, type Progress, parseProgress } from './progress.ts';
 
 /** Where blobs are kept, and on their way there. */
 export interface Stores {
@@ -24,6 +25,10 @@ export type Unkept = Extract<Why, 'no-space' | 'not-cacheable'>;
 const BESIDE = 6 * BLOCK;
 /** A byte in so many may be taken by the file system's notes of where the others are. */
 const MAPPED = 1024;
+/** Milliseconds between two notes of the progress. */
+const NOTE_EVERY = 20;
+/** Milliseconds after which a fill that gets nothing learns that another process went on with it. */
+const CHECK_EVERY = 1000;
 
 /** Where one blob comes in: the right to fill it, its file in the spool, and the space that both take. */
 export class Place implements Keeper {
@@ -36,6 +41,12 @@ export class Place implements Keeper {
   /** What lay in the spool before, and what left it under a name of its own (bytes on disk). */
   #had: number;
   #adopted = 0;
+  /** Resolves when another process took the claim over. */
+  readonly lost: Promise<unknown>;
+  readonly #watchdog: NodeJS.Timeout;
+  /** What others are told by the claim. */
+  #progress: Progress;
+  #noting: NodeJS.Timeout | undefined;
 
   private constructor(stores: Stores, claim: Claim, beside: Reservation, file: SpoolFile, had: number) {
     this.#stores = stores;
@@ -44,24 +55,31 @@ export class Place implements Keeper {
     this.#beside = beside;
     this.#file = file;
     this.#had = had;
+    file.isHeld = () => claim.isHeld();
+    this.lost = new Promise((resolve) => claim.lost.addEventListener('abort', resolve, { once: true }));
+    this.#watchdog = setInterval(() => claim.isHeld(), CHECK_EVERY).unref();
+    this.#progress = { generation: 0, size: 0, base: file.extents.prefix(), prefix: 0, state: 'filling' };
   }
 
-  /** The right to fill and the file to do it in, in this order; else why nothing can be kept now. */
-  static async take(stores: Stores, digest: Digest): Promise<Place | Unkept> {
+  /**
+   * The right to fill and the file to do it in, in this order; `taken` while another process has the right; else why
+   * nothing can be kept now.
+   */
+  static async take(stores: Stores, digest: Digest): Promise<Place | Unkept | 'taken'> {
     const { spool, claims, space } = stores;
     let beside: Reservation | undefined;
     let claim: Claim | undefined;
-    let why: Unkept = 'not-cacheable';
+    let why: Unkept | 'taken' = 'taken';
     try {
       beside = await space.record(BESIDE);
       claim = await claims.acquire(fillClaim(digest));
-      const file = claim && (await spool.open(digest));
+      const file = claim && (await spool.open(digest, parseProgress(claim.left)?.prefix));
       const had = file && file.extents.bytes > 0 ? await spool.measure(digest) : 0;
       if (claim && file) return new Place(stores, claim, beside, file, had);
     } catch (error) {
       space.failed(error);
       tellFailed('cannot write to the spool: content passes through without being kept', error);
-      if (error instanceof NoSpace || troubleOf(error) !== undefined) why = 'no-space';
+      why = error instanceof NoSpace || troubleOf(error) !== undefined ? 'no-space' : 'not-cacheable';
     }
     if (claim !== undefined) await release(claim);
     beside?.release();
@@ -72,26 +90,28 @@ export class Place implements Keeper {
     return this.#file;
   }
 
-  /** Aborted when another process took the claim over. */
-  get lost(): AbortSignal {
-    return this.#claim.lost;
-  }
-
   /** Sets space aside for a blob of `size` bytes; `false` when there is none. */
   async reserve(size: number, signal: AbortSignal): Promise<boolean> {
     const written = (): number => this.#file.allocated;
     const bytes = toBlocks(size + size / MAPPED);
     this.#body = await this.#stores.space.reserve(bytes, { had: this.#had, written, signal });
-    if (this.#body !== undefined) this.#file.size = size;
-    return this.#body !== undefined;
+    if (this.#body === undefined) return false;
+    this.#file.size = size;
+    this.#note({ size }).catch(() => undefined);
+    return true;
   }
 
+  /** Others hear that the bytes are wrong before these give way to others. */
   async renew(): Promise<SpoolFile> {
+    const { size, generation } = this.#progress;
+    await this.#note({ generation: generation + 1, size: 0, base: 0 });
     await this.#file.discard();
     await this.#file.close();
     if (this.#body === undefined) this.#stores.space.freed(this.#had);
     this.#had = 0;
     this.#file = await this.#stores.spool.open(this.#digest);
+    this.#file.isHeld = () => this.#claim.isHeld();
+    this.#note({ size }).catch(() => undefined);
     return this.#file;
   }
 
@@ -109,7 +129,20 @@ export class Place implements Keeper {
   }
 
   progress(): void {
-    this.#claim.progress();
+    this.#noting ??= setTimeout(() => this.#note().catch(() => undefined), NOTE_EVERY).unref();
+  }
+
+  async checkpoint(): Promise<void> {
+    try {
+      await this.#file.checkpoint();
+    } catch (error) {
+      this.failed(error);
+      tellFailed(`cannot record the progress of ${this.#digest}`, error, { level: 'warn' });
+    }
+  }
+
+  tell(state: 'verified' | 'detached'): void {
+    this.#note({ state }).catch(() => undefined);
   }
 
   failed(error: unknown): void {
@@ -130,8 +163,18 @@ export class Place implements Keeper {
     const left = this.#adopted || (await spool.measure(this.#digest).catch(() => this.#file.size ?? 0));
     if (this.#body === undefined) space.freed(this.#had - left);
     else this.#body.keep(left);
+    clearTimeout(this.#noting);
+    clearInterval(this.#watchdog);
     await release(this.#claim);
     this.#beside.release();
+  }
+
+  #note(change: Partial<Progress> = {}): Promise<void> {
+    clearTimeout(this.#noting);
+    this.#noting = undefined;
+    const progress = { ...this.#progress, ...change };
+    this.#progress = { ...progress, prefix: progress.size === 0 ? 0 : this.#file.extents.prefix() };
+    return this.#claim.note(formatProgress(this.#progress));
   }
 }
 

@@ -1,3 +1,4 @@
+import { namespaced } from '../oci/route.ts';
 import { UpstreamError } from '../upstream/contract.ts';
 import { SourceRefused } from './fetcher.ts';
 import { type Source, sameSource } from './source.ts';
@@ -80,4 +81,12 @@ export class Sources {
   #drop(entry: Entry): void {
     this.#entries = this.#entries.filter((other) => other !== entry);
   }
+}
+
+/** What events tell of a source. */
+export function originOf(source: Source | undefined): { readonly upstream: string; readonly repository: string } {
+  return {
+    upstream: source?.upstream.name ?? '',
+    repository: source === undefined ? '' : namespaced(source.repository),
+  };
 }

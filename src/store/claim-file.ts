@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { constants } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import type { Holding } from './claim.ts';
 import { hasCode, linkNew, removeFile, writeTemporary } from './disk.ts';
 import { type Holder, isGone, SELF, toHolder } from './holder.ts';
 import { parseObject, toJson } from './json.ts';
@@ -12,6 +13,10 @@ const MAX_TRIES = 4;
 /** Generous, because nothing guards against a process that is stopped for so long just before its rename. */
 const END_STALE_AFTER = 60_000;
 
+/** Where the note stands, behind what tells of the holder: it is written in place again and again. */
+const NOTE_AT = 1024;
+const NOTE_SIZE = 128;
+
 /** A claim file as somebody else finds it. */
 interface Seen {
   /** Of this one holding of the claim; no other ever has it. */
@@ -20,6 +25,8 @@ interface Seen {
   readonly holder: Holder | undefined;
   /** Milliseconds since the last sign of life. */
   readonly idle: number;
+  /** Only what was noted since the machine was started is known to be on the disk. */
+  readonly note: Uint8Array | undefined;
 }
 
 /**
@@ -31,11 +38,14 @@ export class ClaimFile {
   readonly #path: string;
   readonly #id: string;
   readonly #file: OpenFile;
+  /** What the one had noted from whom it was taken over. */
+  readonly left: Uint8Array | undefined;
 
-  private constructor(path: string, id: string, file: OpenFile) {
+  private constructor(path: string, id: string, file: OpenFile, left: Uint8Array | undefined) {
     this.#path = path;
     this.#id = id;
     this.#file = file;
+    this.left = left;
   }
 
   /** The file at `path`, ours now; `undefined` while another holder is alive. `staleAfter`: milliseconds. */
@@ -60,9 +70,9 @@ export class ClaimFile {
     let file: OpenFile | undefined;
     let won = false;
     try {
-      file = await OpenFile.open(temporary, constants.O_RDONLY);
+      file = await OpenFile.open(temporary, constants.O_RDWR);
       won = await (seen === undefined ? linkNew(temporary, path) : replace(temporary, path, name, seen, staleAfter));
-      return won ? new ClaimFile(path, id, file) : undefined;
+      return won ? new ClaimFile(path, id, file, seen?.note) : undefined;
     } finally {
       await removeFile(temporary);
       if (!won) await file?.close();
@@ -79,6 +89,10 @@ export class ClaimFile {
     await this.#file.touch(Date.now() * 1000);
   }
 
+  note(note: Uint8Array): Promise<void> {
+    return this.#file.write(note, NOTE_AT);
+  }
+
   async release(): Promise<void> {
     const end = endPath(this.#path, this.#id);
     try {
@@ -91,6 +105,20 @@ export class ClaimFile {
       await this.#file.close();
     }
   }
+}
+
+/** Whoever has the claim file at `path`, for as long as one wants to look. */
+export async function holdingAt(path: string, staleAfter: number): Promise<Holding | undefined> {
+  const file = await openFile(path);
+  return (
+    file && {
+      async look() {
+        const isOver = !file.hasName() || isStale(await see(file), staleAfter);
+        return { note: (await see(file)).note, isOver };
+      },
+      [Symbol.asyncDispose]: () => file.close(),
+    }
+  );
 }
 
 async function replace(
@@ -122,18 +150,27 @@ function isStale(seen: Seen, staleAfter: number): boolean {
 }
 
 async function look(path: string): Promise<Seen | undefined> {
-  let opened: OpenFile;
+  await using file = await openFile(path);
+  return file && see(file);
+}
+
+async function openFile(path: string): Promise<OpenFile | undefined> {
   try {
-    opened = await OpenFile.open(path, constants.O_RDONLY);
+    return await OpenFile.open(path, constants.O_RDONLY);
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
     throw error;
   }
-  await using file = opened;
-  const { ino, size, mtimeMs } = await file.stat();
-  const bytes = new Uint8Array(Math.min(Number(size), 4096));
-  await file.read(bytes, 0);
-  const json = parseObject(bytes);
+}
+
+async function see(file: OpenFile): Promise<Seen> {
+  const { ino, mtimeMs } = file.stat();
+  const bytes = new Uint8Array(NOTE_AT + NOTE_SIZE);
+  const length = await file.read(bytes, 0);
+  const head = Buffer.from(bytes.subarray(0, Math.min(length, NOTE_AT)));
+  const json = parseObject(head.subarray(0, head.indexOf(0) >>> 0));
   const id = typeof json?.id === 'string' && /^[0-9a-f-]{36}$/.test(json.id) ? json.id : `damaged-${ino}`;
-  return { id, holder: toHolder(json), idle: Date.now() - Number(mtimeMs) };
+  const holder = toHolder(json);
+  const note = length > NOTE_AT && holder?.boot === SELF.boot ? bytes.subarray(NOTE_AT, length) : undefined;
+  return { id, holder, idle: Date.now() - Number(mtimeMs), note };
 }

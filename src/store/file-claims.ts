@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { join } from 'node:path';
-import { type Claim, type Claims, STALE_AFTER } from './claim.ts';
-import { ClaimFile } from './claim-file.ts';
+import { type Claim, type Claims, type Holding, STALE_AFTER } from './claim.ts';
+import { ClaimFile, holdingAt } from './claim-file.ts';
 import { assertKey } from './key.ts';
 
 /** Milliseconds between two signs of life, at least. */
@@ -24,10 +24,17 @@ export class FileClaims implements Claims {
   }
 
   async acquire(name: string): Promise<Claim | undefined> {
-    assertKey(name);
-    const path = join(this.#directory, createHash('sha256').update(name).digest('hex'));
-    const file = await ClaimFile.take(path, name, this.#staleAfter);
+    const file = await ClaimFile.take(this.#path(name), name, this.#staleAfter);
     return file === undefined ? undefined : new FileClaim(file, this.#heartbeat);
+  }
+
+  holding(name: string): Promise<Holding | undefined> {
+    return holdingAt(this.#path(name), this.#staleAfter);
+  }
+
+  #path(name: string): string {
+    assertKey(name);
+    return join(this.#directory, createHash('sha256').update(name).digest('hex'));
   }
 }
 
@@ -36,10 +43,13 @@ class FileClaim implements Claim {
   readonly #heartbeat: number;
   readonly #lost = new AbortController();
   #beat = performance.now();
+  #noted: Promise<void> = Promise.resolve();
   #released: Promise<void> | undefined;
+  readonly left: Uint8Array | undefined;
 
   constructor(file: ClaimFile, heartbeat: number) {
     this.#file = file;
+    this.left = file.left;
     this.#heartbeat = heartbeat;
   }
 
@@ -51,12 +61,27 @@ class FileClaim implements Claim {
     const now = performance.now();
     if (this.#released !== undefined || now - this.#beat < this.#heartbeat) return;
     this.#beat = now;
-    if (!this.#file.isHeld()) this.#lost.abort();
-    else this.#file.touch().catch(() => {}); // A claim whose sign of life fails goes stale, which is what it is for.
+    if (this.isHeld()) this.#file.touch().catch(() => {}); // A claim whose sign of life fails goes stale, which is what it is for.
+  }
+
+  isHeld(): boolean {
+    const isHeld = this.#released === undefined && this.#file.isHeld();
+    if (!isHeld && this.#released === undefined) this.#lost.abort();
+    return isHeld;
+  }
+
+  /** One after the other, so that the last one stays. */
+  note(note: Uint8Array): Promise<void> {
+    const write = async (): Promise<void> => {
+      if (this.isHeld()) await this.#file.note(note);
+    };
+    const noted = this.#noted.then(write);
+    this.#noted = noted.catch(() => undefined);
+    return noted;
   }
 
   release(): Promise<void> {
-    this.#released ??= this.#file.release();
+    this.#released ??= this.#noted.then(() => this.#file.release());
     return this.#released;
   }
 

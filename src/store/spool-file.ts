@@ -7,7 +7,7 @@ import { Extents } from './extents.ts';
 import { Gate } from './gate.ts';
 import type { OpenFile } from './open-file.ts';
 import { PrefixHash } from './prefix-hash.ts';
-import { formatSidecar, type Sidecar, type SpoolPaths, type SpoolSource } from './sidecar.ts';
+import { formatSidecar, type Sidecar, type SpoolPaths } from './sidecar.ts';
 
 /**
  * An object on its way in: bytes at any positions, and what is known about them. Bytes once written never change, so
@@ -16,8 +16,6 @@ import { formatSidecar, type Sidecar, type SpoolPaths, type SpoolSource } from '
 export class SpoolFile implements AsyncDisposable {
   /** The digest the whole must have. */
   readonly expected: Digest;
-  /** As the first source named it. */
-  mediaType: string | undefined;
   readonly #sidecarPath: string;
   #path: string;
   readonly #file: OpenFile;
@@ -27,12 +25,13 @@ export class SpoolFile implements AsyncDisposable {
   readonly #hash: PrefixHash;
   #extents = Extents.NONE;
   #size: number | undefined;
-  #sources: readonly SpoolSource[] = [];
   #state: 'open' | 'finished' | 'discarded' = 'open';
   #advancing: Promise<void> | undefined;
   #saving: Promise<void> = Promise.resolve();
   #nextSave: Promise<void> | undefined;
   #closing: Promise<void> | undefined;
+  /** Asked before anything is written: while another process has the claim, the file and its names are its own. */
+  isHeld: () => boolean = () => true;
 
   /** `onGone` is called when the digest's place in the spool is free again. */
   constructor(expected: Digest, paths: SpoolPaths, file: OpenFile, onGone: () => void) {
@@ -54,8 +53,9 @@ export class SpoolFile implements AsyncDisposable {
     return Math.min(this.#hash.length, this.#extents.prefix());
   }
 
-  get sources(): readonly SpoolSource[] {
-    return this.#sources;
+  /** Which file it is, as long as it is open. */
+  get inode(): bigint {
+    return this.#file.stat().ino;
   }
 
   /** Bytes of the whole object; `undefined` until it is set, and it can be set to one value only. */
@@ -79,12 +79,17 @@ export class SpoolFile implements AsyncDisposable {
     return this.#size !== undefined && this.#extents.prefix() === this.#size;
   }
 
-  /** Remembers a source, or its new validator. */
-  addSource(source: SpoolSource): void {
-    const others = this.#sources.filter(
-      ({ upstream, repository }) => upstream !== source.upstream || repository !== source.repository,
-    );
-    this.#sources = [...others, source];
+  /** The process that has the claim says that it has the bytes from the beginning on up to `prefix`. */
+  told(prefix: number): void {
+    this.#extents = this.#extents.add({ start: 0, end: prefix });
+  }
+
+  /**
+   * Whether another process found it to be whole and right: such a file leaves its place in the spool under another
+   * name, and one that is given up has none any more.
+   */
+  async isFinishedElsewhere(): Promise<boolean> {
+    return !this.isHeld() && !(await this.#file.isAt(this.#path)) && this.#file.hasName();
   }
 
   /** Takes over what an earlier process knew; `false` when the bytes on disk are not those it had hashed. */
@@ -92,11 +97,9 @@ export class SpoolFile implements AsyncDisposable {
     const { length, hash } = sidecar.verified;
     this.#extents = sidecar.extents.clip(fileSize);
     this.#size = sidecar.size;
-    this.mediaType = sidecar.mediaType;
-    this.#sources = sidecar.sources;
     const comparable = Math.min(length, this.#extents.prefix());
     while (this.#hash.length < comparable) await this.#hash.advance(this.#file, comparable);
-    if (comparable === length && this.#hash.value !== hash) return false;
+    if (comparable === length && length > 0 && this.#hash.value !== hash) return false;
     await this.hashPrefix();
     return true;
   }
@@ -171,7 +174,7 @@ export class SpoolFile implements AsyncDisposable {
     await this.#turns.run(() => this.#file.truncate(this.#hash.length));
     await this.#file.sync();
     await this.#saving.catch(ignore);
-    if (!(await this.#file.isAt(this.#path))) throw new Error('the spool file was removed');
+    if (!(await this.#isOurs())) throw new Error('the spool file was removed');
     const finished = join(dirname(this.#path), temporaryName());
     await rename(this.#path, finished);
     this.#path = finished;
@@ -185,7 +188,7 @@ export class SpoolFile implements AsyncDisposable {
     const parked = this.#state === 'open';
     this.#state = 'discarded';
     await this.#saving.catch(ignore);
-    if (await this.#file.isAt(this.#path)) {
+    if (await this.#isOurs()) {
       if (parked) await removeFile(this.#sidecarPath);
       await removeFile(this.#path);
     }
@@ -210,7 +213,12 @@ export class SpoolFile implements AsyncDisposable {
     return this.close();
   }
 
+  async #isOurs(): Promise<boolean> {
+    return (await this.#file.isAt(this.#path)) && this.isHeld();
+  }
+
   async #fill(gap: ByteRange, bytes: Uint8Array): Promise<void> {
+    if (!this.isHeld()) throw new Error('another process has the file');
     const written = this.#file.write(bytes, gap.start);
     // Hashing on this thread while another one writes; a failed write makes the hash useless.
     if (gap.start === this.#hash.length) this.#hash.append(bytes);
@@ -224,7 +232,7 @@ export class SpoolFile implements AsyncDisposable {
   }
 
   async #save(): Promise<void> {
-    if (this.#state !== 'open' || !(await this.#file.isAt(this.#path))) return;
+    if (this.#state !== 'open' || !(await this.#isOurs())) return;
     const bytes = await this.#turns.run(async () => formatSidecar(this.#sidecar()));
     await rename(await writeTemporary(dirname(this.#sidecarPath), bytes), this.#sidecarPath);
   }
@@ -233,10 +241,8 @@ export class SpoolFile implements AsyncDisposable {
     return {
       digest: this.expected,
       ...(this.#size !== undefined && { size: this.#size }),
-      ...(this.mediaType !== undefined && { mediaType: this.mediaType }),
       extents: this.#extents,
       verified: { length: this.#hash.length, hash: this.#hash.value },
-      sources: this.#sources,
     };
   }
 }

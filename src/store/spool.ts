@@ -2,13 +2,17 @@ import { constants } from 'node:fs';
 import { lstat, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { publish } from '../events.ts';
-import { algorithmOf, type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
+import { algorithmOf, type Digest, digestOf, encodedOf, parseDigest } from '../oci/digest.ts';
 import { allocatedAt, removeCounted } from './allocated.ts';
 import { entriesOf, hasCode, inDirectory, isOlder, sweepTemporaries } from './disk.ts';
+import { Extents } from './extents.ts';
 import { OpenFile } from './open-file.ts';
 import { parseSidecar, type Sidecar, type SpoolPaths } from './sidecar.ts';
 import { type Account, UNLIMITED } from './space.ts';
 import { SpoolFile } from './spool-file.ts';
+
+/** What is known of a file of which nothing was saved; as the hash of no bytes any will do, since none are compared. */
+const NOTHING = { extents: Extents.NONE, verified: { length: 0, hash: digestOf(Buffer.alloc(0)) } };
 
 /** A spool file that lies there, open or not. */
 export interface ParkedFile {
@@ -36,28 +40,39 @@ export class Spool {
 
   /**
    * The spool file for `digest`: what the last checkpoint knew, provided the bytes on disk still hash to it, else an
-   * empty one. Throws when it is open already (and not just closing, finished, or removed from the directory). Another
+   * empty one. `told`: how many bytes from the beginning on others may have read since, which stay. Throws when it is
+   * open already (and not just closing, finished, removed from the directory, or lost to another process). Another
    * process that has it open would lose its file: whoever calls this holds the claim on the digest.
    */
-  async open(digest: Digest): Promise<SpoolFile> {
+  async open(digest: Digest, told = 0): Promise<SpoolFile> {
     const paths = this.#paths(digest);
     const holder = this.#open.get(digest);
     await holder?.file?.closing;
-    const removed = holder?.file !== undefined && (await lstat(paths.part).catch(() => undefined)) === undefined;
-    if (this.#open.get(digest) !== (removed ? holder : undefined)) throw new Error(`${digest} is open in the spool`);
+    const isRemoved = async (): Promise<boolean> => (await lstat(paths.part).catch(() => undefined)) === undefined;
+    const isFree = holder?.file !== undefined && (!holder.file.isHeld() || (await isRemoved()));
+    if (this.#open.get(digest) !== (isFree ? holder : undefined)) throw new Error(`${digest} is open in the spool`);
     const place: { file?: SpoolFile } = {};
     this.#open.set(digest, place);
     const free = (): void => {
       if (this.#open.get(digest) === place) this.#open.delete(digest);
     };
     try {
-      const file = (await resume(digest, paths, free)) ?? (await this.#create(digest, paths, free));
+      const file = (await resume(digest, paths, told, free)) ?? (await this.#create(digest, paths, free));
       place.file = file;
       return file;
     } catch (error) {
       free();
       throw error;
     }
+  }
+
+  /** What another process has of `digest`, to be read as far as that tells of it. */
+  async view(digest: Digest): Promise<SpoolFile | undefined> {
+    const paths = this.#paths(digest);
+    const file = await openPart(paths.part, constants.O_RDONLY);
+    const view = file && new SpoolFile(digest, paths, file, () => undefined);
+    if (view !== undefined) view.isHeld = () => false;
+    return view;
   }
 
   /** Bytes that lie on disk for `digest`. */
@@ -126,10 +141,16 @@ export class Spool {
   }
 }
 
-async function resume(digest: Digest, paths: SpoolPaths, free: () => void): Promise<SpoolFile | undefined> {
-  const sidecar = await readSidecar(paths.sidecar);
-  if (sidecar?.digest !== digest) return undefined;
-  const file = await openPart(paths.part);
+async function resume(
+  digest: Digest,
+  paths: SpoolPaths,
+  told: number,
+  free: () => void,
+): Promise<SpoolFile | undefined> {
+  const known = (await readSidecar(paths.sidecar)) ?? (told > 0 ? { digest, ...NOTHING } : undefined);
+  if (known?.digest !== digest) return undefined;
+  const sidecar = { ...known, extents: known.extents.add({ start: 0, end: told }) };
+  const file = await openPart(paths.part, constants.O_RDWR);
   if (file === undefined) return undefined;
   try {
     const { nlink, size } = file.stat();
@@ -161,9 +182,9 @@ async function readSidecar(path: string): Promise<Sidecar | undefined> {
   }
 }
 
-async function openPart(path: string): Promise<OpenFile | undefined> {
+async function openPart(path: string, flags: number): Promise<OpenFile | undefined> {
   try {
-    return await OpenFile.open(path, constants.O_RDWR);
+    return await OpenFile.open(path, flags);
   } catch (error) {
     if (hasCode(error, 'ENOENT', 'ELOOP')) return undefined;
     throw error;

@@ -1,4 +1,4 @@
-import { type Claim, type Claims, STALE_AFTER } from '../../src/store/claim.ts';
+import { type Claim, type Claims, type Holding, STALE_AFTER } from '../../src/store/claim.ts';
 import { assertKey } from '../../src/store/key.ts';
 
 /** Claims among the users of one instance. */
@@ -15,20 +15,36 @@ export class MemoryClaims implements Claims {
     const holder = this.#held.get(name);
     if (holder !== undefined && holder.idle() <= this.#staleAfter) return undefined;
     holder?.lose();
-    const claim = new MemoryClaim(() => {
+    const claim = new MemoryClaim(holder?.noted, () => {
       if (this.#held.get(name) === claim) this.#held.delete(name);
     });
     this.#held.set(name, claim);
     return claim;
+  }
+
+  async holding(name: string): Promise<Holding | undefined> {
+    assertKey(name);
+    const claim = this.#held.get(name);
+    if (claim === undefined) return undefined;
+    return {
+      look: async () => ({
+        note: claim.noted,
+        isOver: this.#held.get(name) !== claim || claim.idle() > this.#staleAfter,
+      }),
+      [Symbol.asyncDispose]: async () => undefined,
+    };
   }
 }
 
 class MemoryClaim implements Claim {
   readonly #lost = new AbortController();
   readonly #onRelease: () => void;
+  readonly left: Uint8Array | undefined;
+  noted: Uint8Array | undefined;
   #last = performance.now();
 
-  constructor(onRelease: () => void) {
+  constructor(left: Uint8Array | undefined, onRelease: () => void) {
+    this.left = left;
     this.#onRelease = onRelease;
   }
 
@@ -46,6 +62,16 @@ class MemoryClaim implements Claim {
 
   progress(): void {
     this.#last = performance.now();
+  }
+
+  async note(note: Uint8Array): Promise<void> {
+    if (!this.isHeld()) return;
+    this.noted = note.slice();
+    this.progress();
+  }
+
+  isHeld(): boolean {
+    return !this.lost.aborted;
   }
 
   async release(): Promise<void> {

@@ -130,9 +130,6 @@ test('what was checkpointed is there after a restart', async (t) => {
   const digest = digestOf(bytes);
   const first = await new Spool(directory).open(digest);
   first.size = bytes.length;
-  first.mediaType = 'application/x';
-  first.addSource({ upstream: 'docker.io', repository: 'a/b', validator: '"1"' });
-  first.addSource({ upstream: 'docker.io', repository: 'a/b', validator: '"2"' });
   await first.write(bytes.subarray(0, 2_000_000), 0);
   await first.write(bytes.subarray(2_500_000, 2_600_000), 2_500_000);
   await first.checkpoint();
@@ -144,8 +141,6 @@ test('what was checkpointed is there after a restart', async (t) => {
     [2_500_000, 2_600_000],
   ]);
   t.is(again.size, bytes.length);
-  t.is(again.mediaType, 'application/x');
-  t.deepEqual(again.sources, [{ upstream: 'docker.io', repository: 'a/b', validator: '"2"' }]);
   t.is(again.verifiedPrefix, 2_000_000);
   await again.write(bytes.subarray(2_000_000), 2_000_000);
   t.true(readFileSync(await again.finish()).equals(bytes));
