@@ -3,8 +3,8 @@ import { Meeting } from './talk.ts';
 
 /** Under which the supervisor of a data directory can be asked. */
 const NAME = 'supervisor';
-/** Milliseconds in which a process of this machine answers what takes no time. */
-const PROMPT = 2_000;
+/** Milliseconds in which a process answers that is not stopped, however busy the machine. Who is no more refuses at once. */
+const PROMPT = 10_000;
 const DAY = 24 * 3_600_000;
 
 /** What became of a rolling restart. */

@@ -114,7 +114,7 @@ export class Listener<Any extends Server = Server> {
   }
 
   async #finished(drain: number): Promise<void> {
-    const patience = Math.min(FIRST_REQUEST, drain / 20);
+    const patience = Math.min(FIRST_REQUEST, drain / 40);
     const isBusy = (): boolean =>
       this.#running.size > 0 || [...this.#sockets.values()].some((came) => performance.now() - came < patience);
     const end = performance.now() + drain;

@@ -88,7 +88,7 @@ export class Fleet {
     const said = this.log.length;
     const [line] = await Promise.race([
       once(createInterface({ input: child.stdout }), 'line'),
-      once(child, 'exit').then(() => []),
+      once(child, 'close').then(() => []),
     ]);
     if (typeof line !== 'string') throw new Error(this.log.slice(said));
     this.greeting = JSON.parse(line) as Greeting;
@@ -97,13 +97,18 @@ export class Fleet {
   /** Runs another command to its end. */
   async run(...command: string[]): Promise<{ readonly code: number | null; readonly said: string }> {
     const child = this.#spawn(...command);
-    const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
+    const [said, [code]] = await Promise.all([text(child.stdout), once(child, 'close')]);
     return { code, said };
   }
 
   /** The processes that serve, whoever watches over them. */
   async workers(): Promise<readonly number[]> {
     return this.#processes('worker.ts');
+  }
+
+  /** Resolves when so many serve; who is slow to say so is left out for a moment. */
+  async ready(processes: number): Promise<void> {
+    await until(async () => (await this.ask('/readyz')) === `ok\nprocesses: ${processes}\n`);
   }
 
   /** What `/readyz` or `/metrics` answers. */
