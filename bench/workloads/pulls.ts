@@ -19,6 +19,7 @@ export const smallImages: Workload = {
   name: 'small images',
   about: 'a cluster that starts: many clients, many images, each of them small',
   rows: [COLD, COLD_P99, WARM, WARM_P99],
+  rounds: 3,
   async measure({ field, measures, round }) {
     const visits: (readonly Request[])[] = [];
     for (let at = 0; at < IMAGES; at++) visits.push(visit(await addImage(field.origin, `small-${round}-${at}`, SHAPE)));
@@ -86,6 +87,7 @@ export const lazyPull: Workload = {
   name: 'lazy',
   about: 'a lazy puller: a footer, a table of contents, then many small ranges of a blob',
   rows: [LAZY_COLD, LAZY_COLD_P50, LAZY_COLD_P99, LAZY_BYTES, LAZY_WARM, LAZY_WARM_P99],
+  rounds: 3,
   async measure({ field, measures, round }) {
     for (const { name, target } of field.caches) {
       const { request, digest } = await field.freshBlob(`lazy ${name} ${round}`, BLOB_SIZE, { bytesPerSecond: 20e6 });

@@ -15,12 +15,15 @@ interface Variant {
   readonly bytes: Row;
 }
 
+/** What is on its way on a connection that is given up counts, too. */
+const ONCE = [{ atMost: 1.05 }];
+
 function variant(what: string, key: string, value: string | number, goals: readonly Goal[] = []): Variant {
   const name = `${what}, ${key}: ${value}`;
   return {
     settings: { upstream: { [key]: value } },
     total: { name, unit: 's', goals },
-    bytes: { name, unit: 'upstream bytes, × the image', goals: [{ atMost: 1 }] },
+    bytes: { name, unit: 'upstream bytes, × the image', goals: ONCE },
   };
 }
 
