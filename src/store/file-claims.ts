@@ -61,11 +61,12 @@ class FileClaim implements Claim {
     const now = performance.now();
     if (this.#released !== undefined || now - this.#beat < this.#heartbeat) return;
     this.#beat = now;
-    if (this.isHeld()) this.#file.touch().catch(() => {}); // A claim whose sign of life fails goes stale, which is what it is for.
+    // A claim whose sign of life fails goes stale, which is what it is for.
+    if (this.isHeld()) this.#file.touch().catch(() => undefined);
   }
 
   isHeld(): boolean {
-    const isHeld = this.#released === undefined && this.#file.isHeld();
+    const isHeld = this.#file.isHeld();
     if (!isHeld && this.#released === undefined) this.#lost.abort();
     return isHeld;
   }

@@ -42,6 +42,7 @@ export interface Room {
   readonly content: Content;
   readonly spool: Spool;
   readonly claims: FileClaims;
+  readonly space: DiskSpace;
   readonly dir: string;
 }
 
@@ -59,7 +60,7 @@ export function roomOf(
   t.teardown(() => space[Symbol.asyncDispose]());
   const fills = new Fills({ content, spool, claims, space }, patience === undefined ? {} : { patience });
   t.teardown(() => fills.close());
-  return { fills, content, spool, claims, dir };
+  return { fills, content, spool, claims, space, dir };
 }
 
 /** More than any test needs. */

@@ -2,9 +2,10 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
+import { Elsewhere } from '../../src/cache/elsewhere.ts';
 import { Follower } from '../../src/cache/follower.ts';
 import { formatProgress, type Progress } from '../../src/cache/progress.ts';
-import { fillClaim } from '../../src/store/claim.ts';
+import { fillClaim, type Holding } from '../../src/store/claim.ts';
 import type { SpoolFile } from '../../src/store/spool-file.ts';
 import { eventually } from '../pull/doors.ts';
 import { type Blob, makeBlob, toBytes } from '../support/content.ts';
@@ -287,6 +288,53 @@ test('what comes after a third process went on from less than was read is not ta
   t.is(third.file.extents.prefix(), 50_000);
   await third.write(Buffer.alloc(SIZE), 200_000);
   await cutOff(t, waiting);
+});
+
+test('a longer file in the place of the one that was read is not taken for it', async (t) => {
+  const blob = makeBlob('replaced', SIZE);
+  const site = await siteOf(t, 'shared.example', blob);
+  const here = roomOf(t);
+  const there = roomOf(t, here.dir);
+  const puppet = await puppetOf(t, there, blob);
+  await puppet.write(Buffer.alloc(SIZE), 50_000);
+  const reader = await followIn(t, here, blob, site);
+  await readAll(reader, 50_000);
+  await puppet.file.discard();
+  const other = await there.spool.open(digestIn(blob));
+  other.size = SIZE;
+  await other.write(contentOf(blob).subarray(0, 200_000), 0);
+  await other.checkpoint();
+  await other.close();
+  await puppet.leave();
+  await cutOff(t, reader.read(new Uint8Array(10), 50_000, FOREVER));
+});
+
+test('a file that comes while one looks for that of an earlier start is not taken for it', async (t) => {
+  const blob = makeBlob('just renewed', SIZE);
+  const here = roomOf(t);
+  const puppet = await puppetOf(t, roomOf(t, here.dir), blob);
+  await puppet.write(Buffer.alloc(SIZE), 100_000);
+  let looks = 0;
+  const holding = async (): Promise<Holding | undefined> => {
+    const real = await here.claims.holding(fillClaim(digestIn(blob)));
+    return (
+      real && {
+        look: async () => {
+          looks += 1;
+          if (looks === 2) await puppet.tell({ generation: 1, base: 0, prefix: 0 });
+          return real.look();
+        },
+        [Symbol.asyncDispose]: () => Promise.resolve(real[Symbol.asyncDispose]()),
+      }
+    );
+  };
+  const claims = { holding, acquire: (name: string) => here.claims.acquire(name) };
+  const { content, spool, space } = here;
+  const found = await Elsewhere.find({ content, spool, space, claims }, digestIn(blob), FOREVER);
+  t.true(looks > 2);
+  t.is(found?.file.extents.prefix(), 0);
+  await found?.file.close();
+  await found?.[Symbol.asyncDispose]();
 });
 
 test('readers whose other process has no disk any more go on by themselves', async (t) => {

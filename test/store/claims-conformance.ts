@@ -76,10 +76,53 @@ export function claimsConformance(
       stalled?.progress();
       t.true(stalled?.lost.aborted);
       await stalled?.release();
+      await won[0]?.note(Buffer.from('alive'));
       t.is(await claims.acquire('a'), undefined, 'the loser cannot release it');
       await sleep(QUICK.heartbeat * 2);
       won[0]?.progress();
       t.false(won[0]?.lost.aborted);
+    },
+    QUICK,
+  );
+
+  check('others see what the holder notes, and then that it is over', async (t, claims) => {
+    t.is(await claims.holding('a'), undefined);
+    const claim = await claims.acquire('a');
+    t.is(claim?.left, undefined);
+    const holding = await claims.holding('a');
+    t.deepEqual(await holding?.look(), { note: undefined, isOver: false });
+    for (const note of [Buffer.from('one'), Buffer.from('two')]) {
+      await claim?.note(note);
+      t.deepEqual(Buffer.from((await holding?.look())?.note ?? []), note);
+    }
+    void claim?.note(Buffer.from('end'));
+    await claim?.release();
+    const last = await holding?.look();
+    t.is(`${Buffer.from(last?.note ?? [])}`, 'end', 'the last note is there before the claim is free');
+    t.true(last?.isOver);
+    t.is(await claims.holding('a'), undefined);
+    const next = await claims.acquire('a');
+    t.is(next?.left, undefined, 'nothing is left of a claim that was released');
+    t.true((await holding?.look())?.isOver, 'for whoever holds it now');
+    await holding?.[Symbol.asyncDispose]();
+  });
+
+  check(
+    'who takes over finds what the holder had noted, and that one notes nothing any more',
+    async (t, claims) => {
+      const stalled = await claims.acquire('a');
+      await stalled?.note(Buffer.from('so far'));
+      const holding = await claims.holding('a');
+      t.true(stalled?.isHeld());
+      await sleep(QUICK.staleAfter + 100);
+      t.true((await holding?.look())?.isOver);
+      const next = await claims.acquire('a');
+      t.is(`${Buffer.from(next?.left ?? [])}`, 'so far');
+      t.false(stalled?.isHeld());
+      t.true(stalled?.lost.aborted);
+      await stalled?.note(Buffer.from('more'));
+      t.is(`${Buffer.from((await holding?.look())?.note ?? [])}`, 'so far');
+      await holding?.[Symbol.asyncDispose]();
     },
     QUICK,
   );

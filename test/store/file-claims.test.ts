@@ -51,6 +51,25 @@ test('the claim of a killed process is free at once, for exactly one of those wh
   t.is(readdirSync(directory).length, 1);
 });
 
+test('what was noted before the machine was started again is worth nothing', async (t) => {
+  for (const [boot, left] of [
+    [undefined, 'words'],
+    ['earlier', undefined],
+  ]) {
+    const directory = directoryOf(t);
+    const holder = await contender(t, directory);
+    await holder.acquire();
+    const path = join(directory, readdirSync(directory)[0] ?? '');
+    const stored = JSON.parse(readFileSync(path, 'utf8')) as object;
+    await kill(holder);
+    const text = JSON.stringify(boot === undefined ? stored : { ...stored, boot });
+    writeFileSync(path, Buffer.concat([Buffer.from(text), Buffer.alloc(1024 - text.length), Buffer.from('words')]));
+    if (boot !== undefined) utimesSync(path, Date.now() / 1000 - 11, Date.now() / 1000 - 11);
+    const claim = await new FileClaims(directory).acquire('fills/a');
+    t.is(claim?.left && `${Buffer.from(claim.left)}`, left);
+  }
+});
+
 /** Writes a claim as another process would have and gives its path. */
 async function claimOf(directory: string, change: object): Promise<string> {
   const claim = await new FileClaims(directory).acquire('a');

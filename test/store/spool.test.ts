@@ -146,6 +146,74 @@ test('what was checkpointed is there after a restart', async (t) => {
   t.true(readFileSync(await again.finish()).equals(bytes));
 });
 
+test('what others were told of goes on as it is, also where nothing was checkpointed', async (t) => {
+  for (const checkpointed of [0, 10_000]) {
+    const directory = directoryOf(t);
+    const bytes = randomBytes(100_000);
+    const digest = digestOf(bytes);
+    await using first = await new Spool(directory).open(digest);
+    first.size = bytes.length;
+    await first.write(bytes.subarray(0, 10_000), 0);
+    if (checkpointed > 0) await first.checkpoint();
+    await first.write(bytes.subarray(10_000, 60_000), 10_000);
+    await using again = await new Spool(directory).open(digest, 60_000);
+    t.is(again.inode, first.inode);
+    t.deepEqual(again.extents.toJSON(), [[0, 60_000]]);
+    t.is(again.verifiedPrefix, 60_000);
+    again.size = bytes.length;
+    await again.write(Buffer.alloc(60_000), 0);
+    await again.write(bytes.subarray(60_000), 60_000);
+    t.true(readFileSync(await again.finish()).equals(bytes));
+  }
+});
+
+test('who lost the claim writes nothing, and leaves the names of the file alone', async (t) => {
+  const directory = directoryOf(t);
+  const bytes = randomBytes(1000);
+  const digest = digestOf(bytes);
+  const spool = new Spool(directory);
+  const lost = await spool.open(digest);
+  lost.size = bytes.length;
+  await lost.write(bytes.subarray(0, 500), 0);
+  await lost.checkpoint();
+  lost.isHeld = () => false;
+  await using next = await spool.open(digest);
+  t.is(next.inode, lost.inode);
+  await t.throwsAsync(lost.write(Buffer.alloc(500), 500), { message: /another process/ });
+  await next.write(bytes.subarray(500), 500);
+  await next.checkpoint();
+  const saved = readFileSync(join(directory, `sha256-${digest.slice(7)}.json`));
+  await lost.checkpoint();
+  await t.throwsAsync(lost.finish());
+  await lost.discard();
+  await lost.close();
+  t.true(readFileSync(join(directory, `sha256-${digest.slice(7)}.json`)).equals(saved));
+  t.true(readFileSync(await next.finish()).equals(bytes));
+});
+
+test('a view shows what it was told of, and how its file ended', async (t) => {
+  const directory = directoryOf(t);
+  const bytes = randomBytes(1000);
+  const digest = digestOf(bytes);
+  for (const isRight of [true, false]) {
+    await using file = await new Spool(directory).open(digest);
+    file.size = bytes.length;
+    await file.write(bytes, 0);
+    await using view = await new Spool(directory).view(digest);
+    if (view === undefined) return t.fail();
+    t.is(await view.read(new Uint8Array(1000), 0), 0);
+    view.told(600);
+    const buffer = Buffer.alloc(1000);
+    t.is(await view.read(buffer, 0), 600);
+    t.true(buffer.subarray(0, 600).equals(bytes.subarray(0, 600)));
+    t.false(await view.isFinishedElsewhere());
+    if (isRight) await file.finish();
+    else await file.discard();
+    t.is(await view.isFinishedElsewhere(), isRight);
+  }
+  t.is(await new Spool(directory).view(digest), undefined);
+});
+
 test('a file is parked by closing it, and can be opened again at once', async (t) => {
   const spool = new Spool(directoryOf(t));
   const digest = digestOf(Buffer.from('abc'));
