@@ -15,7 +15,7 @@ export class Cache {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
   readonly #tags: Tags;
-  #pulled: (asking: Asking, manifest: ContentAnswer) => void = () => {};
+  readonly #pulled: ((asking: Asking, manifest: ContentAnswer) => void)[] = [];
 
   constructor(parts: Parts, policy: (upstream: string) => FreshnessPolicy) {
     this.#parts = parts;
@@ -33,11 +33,23 @@ export class Cache {
     return told(method === 'HEAD' ? this.#blobs.head(asking, digest) : this.#blobs.get(asking, digest, ranges));
   }
 
+  /** Has a blob fetched for nobody yet; resolves when that is over, with the upstream's status where it refuses. */
+  async fetch(asking: Asking, digest: Digest): Promise<number | undefined> {
+    const answer = await this.blob(asking, digest, 'GET', undefined);
+    if (answer.kind === 'upstream') {
+      answer.stream?.destroy();
+      return answer.status;
+    }
+    if (answer.body !== undefined && !(answer.body instanceof Uint8Array)) await answer.body[Symbol.asyncDispose]();
+    await this.#parts.fills.get(digest)?.ended;
+    return undefined;
+  }
+
   async manifest(asking: ManifestAsking, { tag, digest }: Reference, method: 'GET' | 'HEAD'): Promise<Answer> {
     const manifest =
       tag === undefined ? this.#manifests.get(asking, digest, method) : this.#tags.get(asking, tag, method);
     const answer = await told(manifest);
-    if (method === 'GET' && answer.kind === 'content') this.#pulled(asking, answer);
+    if (method === 'GET' && answer.kind === 'content') for (const told of this.#pulled) told(asking, answer);
     return answer;
   }
 
@@ -74,7 +86,7 @@ export class Cache {
 
   /** `pulled` is called with every manifest that a client gets. */
   onPulled(pulled: (asking: Asking, manifest: ContentAnswer) => void): void {
-    this.#pulled = pulled;
+    this.#pulled.push(pulled);
   }
 
   /** Parks the fill of a blob, if it runs and nobody follows it. */

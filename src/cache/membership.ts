@@ -54,23 +54,37 @@ export class Membership {
 
   /** Settles the caller's right by one HEAD, shared by everybody who is the same to the upstream. */
   async prove(asking: Asking, digest: Digest, probe: Probe): Promise<Proof> {
-    const { caller, repository } = asking;
+    const key = keyOf(asking, probe);
+    // Looked for first: what is being noted may be noted by the time that it is known not to have been.
+    const noted = this.#asking.get(key);
     if (await this.knows(asking, digest, probe)) return { kind: 'known' };
-    const key = `${caller.principal} ${repository.upstream} ${probe.path}`;
-    const running = this.#asking.get(key);
+    const running = noted ?? this.#asking.get(key);
     if (running !== undefined) return running;
     const proof = this.#ask(asking, digest, probe).finally(() => this.#asking.delete(key));
     this.#asking.set(key, proof);
     return proof;
   }
 
-  /** Notes that the upstream gave `identity` this digest in this repository. */
-  async record(
+  /** Notes that the upstream gave `identity` this digest in this repository: who is the same to it need not ask. */
+  async record(asking: Asking, identity: Identity, digest: Digest, probe: Probe, link: Link = {}): Promise<void> {
+    const key = keyOf(asking, probe);
+    const noted = this.#note(asking, identity, digest, probe, link);
+    const proof = noted.then((): Proof => ({ kind: 'known' }));
+    proof.catch(() => undefined);
+    if (!this.#asking.has(key)) this.#asking.set(key, proof);
+    try {
+      await noted;
+    } finally {
+      if (this.#asking.get(key) === proof) this.#asking.delete(key);
+    }
+  }
+
+  async #note(
     { caller, repository }: Asking,
     identity: Identity,
     digest: Digest,
     probe: Probe,
-    link: Link = {},
+    link: Link,
   ): Promise<void> {
     await this.#access.proved(caller, identity, repository, probe);
     try {
@@ -124,4 +138,8 @@ export class Membership {
       throw error;
     }
   }
+}
+
+function keyOf({ caller, repository }: Asking, { path }: Probe): string {
+  return `${caller.principal} ${repository.upstream} ${path}`;
 }

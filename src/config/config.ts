@@ -61,6 +61,8 @@ export interface UpstreamConfig {
   readonly allow?: readonly string[];
   /** Patterns `repository[:tag]` of what is not served, whatever `allow` says. */
   readonly deny: readonly string[];
+  /** `layers`: what a new image names is fetched before its client asks for it. */
+  readonly prefetch: 'off' | 'layers';
   /** `background`: what an image names and its client did not ask for is fetched afterwards. */
   readonly complete: 'off' | 'background';
 }

@@ -50,6 +50,7 @@ const UPSTREAM: Tree = {
   challenge: 'relay',
   parallel: 'off',
   deny: [],
+  prefetch: 'off',
   complete: 'off',
 };
 

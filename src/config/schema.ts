@@ -127,6 +127,7 @@ const upstream = map({
   parallel: z.union([z.literal('off'), z.int().min(2).max(8)], { error: PARALLEL }),
   allow: images.nullish(),
   deny: images,
+  prefetch: choice('off', 'layers'),
   complete: choice('off', 'background'),
 });
 

@@ -13,6 +13,7 @@ import type { Spool } from '../store/spool.ts';
 import { Completion } from '../upkeep/completion.ts';
 import { Eviction } from '../upkeep/eviction.ts';
 import { Parked } from '../upkeep/parked.ts';
+import { Prefetch } from '../upkeep/prefetch.ts';
 import { type Kept, Upkeep } from '../upkeep/upkeep.ts';
 
 /** Where the cache is kept. */
@@ -62,8 +63,10 @@ export function openUpkeep(
     await spool.sweep(olderThan);
   };
   const completion = new Completion(cache, content, (name) => settings(name).complete === 'background');
+  const prefetch = new Prefetch(cache, content, space, (name) => settings(name).prefetch === 'layers');
   return new Upkeep({
     completion,
+    prefetch,
     eviction,
     index,
     parked,

@@ -17,6 +17,11 @@ export const MODERN_ACCEPT: readonly string[] = [
   MediaType.dockerManifest,
 ];
 
+/** Whether manifests of this type name other manifests: an index, or a list of Docker's. */
+export function isIndex(mediaType: string | undefined): boolean {
+  return mediaType === MediaType.ociIndex || mediaType === MediaType.dockerList;
+}
+
 /** Schema 1's digest does not cover its signatures, so its bytes can never be verified: it is never cached. */
 export function isSchema1(mediaType: string): boolean {
   return mediaType === MediaType.schema1 || mediaType === MediaType.schema1Signed || mediaType === 'text/plain';

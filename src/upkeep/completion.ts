@@ -5,14 +5,13 @@ import type { Asking } from '../cache/membership.ts';
 import { type FillEvent, subscribe } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
 import { parseManifest } from '../oci/manifest.ts';
-import { MediaType } from '../oci/media-type.ts';
+import { isIndex } from '../oci/media-type.ts';
 import type { Content } from '../store/content.ts';
 
 /** Milliseconds in which a client asks for what it lacks itself. */
 const PAUSE = 3000;
 /** Images of one upstream that may wait. */
 const MAX_WAITING = 200;
-const INDEXES: readonly (string | undefined)[] = [MediaType.ociIndex, MediaType.dockerList];
 
 interface Image {
   readonly asking: Asking;
@@ -34,7 +33,7 @@ interface Line {
  * upstream, by the right of whoever pulled the manifest, and after everything that clients wait for.
  */
 export class Completion implements Disposable {
-  readonly #cache: Pick<Cache, 'blob' | 'makeWay'>;
+  readonly #cache: Pick<Cache, 'fetch' | 'makeWay'>;
   readonly #content: Content;
   readonly #isWanted: (upstream: string) => boolean;
   readonly #lines = new Map<string, Line>();
@@ -61,7 +60,7 @@ export class Completion implements Disposable {
 
   #pulled({ repository, caller }: Asking, { digest, mediaType, body }: ContentAnswer): void {
     const { upstream } = repository;
-    if (!this.#isWanted(upstream) || !(body instanceof Uint8Array) || INDEXES.includes(mediaType)) return;
+    if (!this.#isWanted(upstream) || !(body instanceof Uint8Array) || isIndex(mediaType)) return;
     const known = this.#lines.get(upstream);
     const line = known ?? { upstream, waiting: new Map(), current: undefined, hasYielded: false };
     if (line.waiting.has(digest) || line.waiting.size >= MAX_WAITING || this.#abort.signal.aborted) return;
@@ -117,13 +116,9 @@ export class Completion implements Disposable {
 
   /** Resolves when the blob is here, or cannot be had. */
   async #fetch(asking: Asking, digest: Digest): Promise<void> {
-    const answer = await this.#cache.blob(asking, digest, 'GET', undefined);
-    if (answer.kind === 'upstream') {
-      answer.stream?.destroy();
-      if (answer.status === 404) return;
-      throw new Error(`the upstream answered ${answer.status}`);
-    }
-    if (answer.body !== undefined && !(answer.body instanceof Uint8Array)) await answer.body[Symbol.asyncDispose]();
+    const refused = await this.#cache.fetch(asking, digest);
+    if (refused === 404) return;
+    if (refused !== undefined) throw new Error(`the upstream answered ${refused}`);
     await this.#until(() => !this.#fills.has(digest));
     if ((await this.#content.blobSize(digest)) === undefined) throw new Error('it was not kept');
   }

@@ -24,6 +24,7 @@ const SCHEDULE: Schedule = { begin: 1000, every: DAY, parked: 7 * DAY, temporari
 /** What upkeep looks after. */
 export interface Kept {
   readonly completion: Disposable;
+  readonly prefetch: Disposable;
   readonly eviction: Eviction;
   readonly index: ContentIndex;
   readonly parked: Parked;
@@ -66,6 +67,7 @@ export class Upkeep implements AsyncDisposable {
     clearTimeout(this.#timer);
     this.#abort.abort();
     this.#on.completion[Symbol.dispose]();
+    this.#on.prefetch[Symbol.dispose]();
     this.#on.parked.close();
     await this.#on.eviction.close();
     await this.#on.index[Symbol.asyncDispose]();

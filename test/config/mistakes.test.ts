@@ -31,7 +31,7 @@ async function problemsOf(text: string): Promise<readonly string[]> {
 
 const NAMESPACE = 'a namespace: one component of a repository name, so in lower case and without a port';
 const UPSTREAM_KEYS =
-  'one of hosts, authHosts, alias, urls, ca, clientCert, credentials, tokenHosts, blobHosts, tags, challenge, limit, parallel, allow, deny, complete';
+  'one of hosts, authHosts, alias, urls, ca, clientCert, credentials, tokenHosts, blobHosts, tags, challenge, limit, parallel, allow, deny, prefetch, complete';
 const PRESETS =
   'one of docker.io, ghcr.io, quay.io, lscr.io, registry.k8s.io, gcr.io, mcr.microsoft.com, public.ecr.aws';
 const ADDRESS = 'an address such as "[::]:443", 0.0.0.0:443 or :5000';

@@ -30,6 +30,7 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
     blobHosts: [],
     tags,
     challenge: 'relay',
+    prefetch: 'off',
     complete: 'off',
     deny: [],
     parallel: 1,

@@ -17,6 +17,7 @@ async function begin(t: ExecutionContext, schedule: Partial<Schedule>, more: Par
   const upkeep = new Upkeep(
     {
       completion: { [Symbol.dispose]: () => undefined },
+      prefetch: { [Symbol.dispose]: () => undefined },
       eviction,
       index,
       parked: new Parked(new Spool(join(directoryOf(t), 'spool')), claims),
