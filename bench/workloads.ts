@@ -7,7 +7,7 @@ import { lazyPull, smallImages, tagPull } from './workloads/pulls.ts';
 import { slowDisk } from './workloads/slow-disk.ts';
 import { handshakes, warmSmall } from './workloads/small.ts';
 import { start } from './workloads/start.ts';
-import { parallel, processes } from './workloads/variants.ts';
+import { parallel, prefetch, processes } from './workloads/variants.ts';
 import { warmLayers } from './workloads/warm.ts';
 
 /** In the order in which a round does them. */
@@ -26,6 +26,7 @@ export const workloads: readonly Workload[] = [
   slowDisk,
   outages,
   processes,
+  prefetch,
   parallel,
   largeImage,
 ];

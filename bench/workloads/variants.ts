@@ -42,6 +42,18 @@ export const parallel: Workload = {
   measure: (turn) => pullWithEach(turn, PARALLEL, { layers: 12, size: 83_333_333, pace: { bytesPerSecond: 10e6 } }),
 };
 
+const DISTANT = '192 MiB in 12 layers, 20 MB/s and 50 ms an answer';
+const PREFETCH: readonly Variant[] = [variant(DISTANT, 'prefetch', 'off'), variant(DISTANT, 'prefetch', 'layers')];
+
+export const prefetch: Workload = {
+  name: 'prefetch',
+  about: 'an image behind a distant upstream, with layers fetched when asked for or as soon as the manifest is there',
+  rows: rowsOf(PREFETCH),
+  rounds: 3,
+  measure: (turn) =>
+    pullWithEach(turn, PREFETCH, { layers: 12, size: 16 << 20, pace: { bytesPerSecond: 20e6, delay: 50 } }),
+};
+
 function rowsOf(variants: readonly Variant[]): Row[] {
   return variants.flatMap(({ total, bytes }) => [total, bytes]);
 }
