@@ -54,8 +54,8 @@ export async function replaceAll(meeting: Meeting, names: readonly string[]): Pr
 
 /** Has the supervisor of a data directory replace its processes; `undefined` when there is none. */
 export async function askForRestart(root: string): Promise<Restarted | { readonly error: string } | undefined> {
-  const meeting = await Meeting.open(root);
-  if ((await meeting.ask(NAME, 'who', PROMPT)) === undefined) return undefined;
+  const meeting = Meeting.find(root);
+  if (meeting === undefined || (await meeting.ask(NAME, 'who', PROMPT)) === undefined) return undefined;
   const answer = await meeting.ask(NAME, 'restart', DAY);
   return answer === undefined ? { error: 'the supervisor ended meanwhile' } : JSON.parse(answer);
 }

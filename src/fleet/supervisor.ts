@@ -78,7 +78,7 @@ export class Supervisor {
       const before = { course: this.#course, descriptors: this.#descriptors };
       const plan = await this.#options.plan();
       if (plan.root !== before.course.plan.root) throw new Error('storage.root is another one: stop and start it');
-      this.#descriptors = await this.#sockets.open(plan.listen, true);
+      this.#descriptors = await this.#sockets.open(plan.listen, false);
       this.#course = { plan };
       let place = 0;
       try {

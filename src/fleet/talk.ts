@@ -1,4 +1,4 @@
-import { chmodSync, constants, openSync, readdirSync, rmSync } from 'node:fs';
+import { chmodSync, constants, existsSync, openSync, readdirSync, rmSync } from 'node:fs';
 import { mkdir } from 'node:fs/promises';
 import { createConnection, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { join } from 'node:path';
 /** Bytes that the path of a Unix socket may have everywhere (unix(7): 108 with the final zero; fewer elsewhere). */
 const LONGEST = 100;
 const SUFFIX = '.sock';
+const DIRECTORY = 'fleet';
 
 /** A directory of Unix sockets, each of which answers questions of one line; mode 0700, and the sockets 0600. */
 export class Meeting {
@@ -19,9 +20,15 @@ export class Meeting {
 
   /** Opens the one of a data directory (an absolute path), and makes both where they are missing. */
   static async open(root: string): Promise<Meeting> {
-    const directory = join(root, 'fleet');
+    const directory = join(root, DIRECTORY);
     await mkdir(directory, { recursive: true, mode: 0o700 });
     return new Meeting(directory, shortened(directory));
+  }
+
+  /** As {@link Meeting.open}, without making anything: `undefined` when it is not there. */
+  static find(root: string): Meeting | undefined {
+    const directory = join(root, DIRECTORY);
+    return existsSync(directory) ? new Meeting(directory, shortened(directory)) : undefined;
   }
 
   /** The names that somebody has, or has left. */

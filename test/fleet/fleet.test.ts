@@ -119,16 +119,23 @@ test.serial('a restart that cannot be leaves those that serve alone, and says wh
   t.is(await ask(fleet), 200);
 
   await fleet.kill();
-  const [nobody, alone] = [await fleet.run('restart'), await fleet.configure({ processes: 1 })];
+  const nobody = await fleet.run('restart');
   t.regex(JSON.parse(nobody.said).error, /nobody watches/);
-  t.is(alone, undefined);
-  const one = await fleet.run('restart');
-  t.is(one.code, 1);
-  t.regex(JSON.parse(one.said).error, /stop it and start it again/);
 });
 
 test.serial('a data directory with a long name holds their sockets too', async (t) => {
   const fleet = await Fleet.start(t, 2, { below: join('a'.repeat(120), 'b'.repeat(80)) });
   await fleet.ready(2);
   t.is((await fleet.run('restart')).code, 0);
+});
+
+test.serial('one process is one process: nobody watches over it, and it needs no sockets', async (t) => {
+  const fleet = await Fleet.start(t, 1);
+  t.is(fleet.greeting.processes, undefined);
+  t.is(await fleet.ask('/readyz'), 'ok\n');
+  t.deepEqual(await fleet.workers(), []);
+  const { code, said } = await fleet.run('restart');
+  t.is(code, 1);
+  t.regex(JSON.parse(said).error, /stop it and start it again/);
+  t.false((await readdir(join(fleet.dir, 'data'))).includes('fleet'));
 });
