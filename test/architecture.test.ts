@@ -22,6 +22,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   oci: { imports: [] },
   events: { imports: [] },
   config: { imports: ['oci'], packages: ['yaml', 'zod'] },
+  migration: { imports: ['config'] },
   report: { imports: ['events'] },
   telemetry: { imports: ['events'], packages: ['pino', 'prom-client'] },
   store: { imports: ['oci', 'events'] },

@@ -30,7 +30,9 @@ test('every command that the documents name exists', async (t) => {
     const text = await readDocument(document);
     for (const [, script = ''] of text.matchAll(/\bnpm run ([a-z:]+)/g))
       t.true(script in scripts, `${document}: ${script}`);
-    for (const [, command = ''] of text.matchAll(/`(?:npx )?layover (ca [a-z]+|config schema|log report|[a-z]+)/g))
+    for (const [, command = ''] of text.matchAll(
+      /`(?:npx )?layover (ca [a-z]+|config schema|log report|import-config [a-z]+|[a-z]+)/g,
+    ))
       t.true(usage.includes(`case '${command}':`), `${document}: layover ${command}`);
   }
 });

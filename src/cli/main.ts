@@ -11,6 +11,8 @@ const USAGE = `usage: layover <command> [--config FILE]
   config schema   the JSON Schema of the configuration file
   log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
+  import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
+                  [--map docker-images=docker.io], what has no counterpart is said on standard error
   ca show         the root CA: fingerprint, file, and what it vouches for
   ca fingerprint  its SHA-256
   ca export       the certificates that clients are to trust, as PEM; [--out FILE] [--der] [--next]
@@ -32,10 +34,11 @@ const OPTIONS = {
   since: { type: 'string' },
   by: { type: 'string' },
   html: { type: 'string' },
+  map: { type: 'string', multiple: true },
 } as const;
 
 /** Commands of two words that files follow. */
-const WITH_FILES: ReadonlySet<string> = new Set(['log report']);
+const WITH_FILES: ReadonlySet<string> = new Set(['log report', 'import-config zot', 'import-config distribution']);
 
 process.exitCode = await run(process.argv.slice(2));
 
@@ -64,6 +67,10 @@ async function run(args: readonly string[]): Promise<number> {
         return (await import('./schema.ts')).showSchema();
       case 'log report':
         return await (await import('./log-report.ts')).logReport(positionals.slice(2), values, load);
+      case 'import-config zot':
+        return await (await import('./import-config.ts')).importConfig('zot', positionals.slice(2), values);
+      case 'import-config distribution':
+        return await (await import('./import-config.ts')).importConfig('distribution', positionals.slice(2), values);
       case 'ca show':
         return say(await (await import('./ca.ts')).showRoots(await load(), values));
       case 'ca fingerprint':

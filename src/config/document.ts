@@ -1,4 +1,4 @@
-import { LineCounter, parseDocument } from 'yaml';
+import { LineCounter, parseDocument, stringify } from 'yaml';
 import type { Mistake } from './error.ts';
 import { type Place, readPlaces } from './place.ts';
 
@@ -30,4 +30,9 @@ export function readDocument(text: string): ConfigDocument {
       return `${Math.max(line, 1)}:${Math.max(col, 1)}`;
     },
   };
+}
+
+/** YAML that {@link readDocument} reads as this value, without folded lines. */
+export function writeDocument(value: unknown): string {
+  return stringify(value, { lineWidth: 0 });
 }
