@@ -29,19 +29,25 @@ export async function publishedIn(data: string): Promise<Published[]> {
 
 /** Where the index and the files disagree about the size of content; what the index does not know yet is no mistake. */
 export async function misjudgedIn(data: string): Promise<string[]> {
-  const file = join(data, 'index', 'content.sqlite');
-  if ((await lstat(file).catch(() => undefined)) === undefined) return [];
-  using index = new DatabaseSync(file, { readOnly: true, timeout: 10_000 });
-  const isMade = index.prepare("SELECT 1 FROM sqlite_schema WHERE name = 'objects'").get() !== undefined;
-  const known = 'SELECT digest, size FROM objects WHERE present > 0 AND size > 0';
-  const rows = isMade ? index.prepare(known).all() : [];
-  const told = new Map(rows.map(({ digest, size }) => [Buffer.from(digest as Uint8Array).toString('hex'), size]));
+  const told = sizesIn(join(data, 'index', 'content.sqlite'));
   return (await publishedIn(data)).flatMap(({ digest, size }) => {
     const known = told.get(digest.split(':')[1] ?? '');
     return known === undefined || known === size
       ? []
       : [`the index says that ${digest} has ${known} bytes, not ${size}`];
   });
+}
+
+/** Sizes by the digests' hexadecimal text, none from an index that is just being made or mended. */
+function sizesIn(file: string): ReadonlyMap<string, unknown> {
+  try {
+    using index = new DatabaseSync(file, { readOnly: true, timeout: 10_000 });
+    const rows = index.prepare('SELECT digest, size FROM objects WHERE present > 0 AND size > 0').all();
+    return new Map(rows.map(({ digest, size }) => [Buffer.from(digest as Uint8Array).toString('hex'), size]));
+  } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_SQLITE_ERROR') return new Map();
+    throw error;
+  }
 }
 
 /** What is wrong with published files: names that are not the digest of the content. */
