@@ -149,38 +149,37 @@ function remarkFetching(registry: Foreign, namespace: string): void {
     );
 }
 
-/** Where its repositories were put, if that is one component, and which of them, if not all. */
+/** Which of its repositories are meant, if not all, and where they were put, if that was one component for all of them. */
 function readContent(
   registry: Foreign,
 ): Pick<Upstream, 'allow' | 'isNamed'> & { readonly destination: string | undefined } {
-  const patterns: string[] = [];
-  let destination: string | undefined;
-  let isNamed = false;
-  let isAll = !registry.has('content');
-  for (const content of registry.items('content')) {
-    const prefix = (content.text('prefix') ?? '**').replaceAll(/^\/+|\/+$/g, '');
-    const place = (content.text('destination') ?? '').replaceAll(/^\/+|\/+$/g, '');
-    isNamed ||= place !== '';
+  const contents = registry.items('content').map((content) => ({
+    content,
+    prefix: bare(content.text('prefix') ?? '**'),
+    place: bare(content.text('destination') ?? ''),
+    isStripped: content.flag('stripPrefix') === true,
+  }));
+  const places = new Set(contents.map(({ place, isStripped, prefix }) => (isStripped && prefix !== '**' ? '' : place)));
+  const [place = ''] = places;
+  const destination = places.size === 1 && isNamespace(place) ? place : undefined;
+  const patterns = new Set<string>();
+  let isAll = contents.length === 0;
+  for (const { content, prefix, place, isStripped } of contents) {
     content.remark('tags', 'tags are not chosen by expressions; allow takes patterns such as acme/app:v*');
-    if (content.flag('stripPrefix') === true && prefix !== '**' && prefix !== '')
-      content.remark(
-        'stripPrefix',
-        'repositories keep their whole names: pull them as they are called at the registry',
-      );
-    if (place !== '' && !isNamespace(place))
-      content.remark(
-        'destination',
-        `${JSON.stringify(place)} is no namespace, which is one component: pulls by path name the registry instead`,
-      );
-    else if (place !== '' && (destination ?? place) !== place)
-      content.remark('destination', `one registry has one namespace, and that is ${destination}`);
-    else if (place !== '') destination = place;
+    if (isStripped && prefix !== '**')
+      content.remark('stripPrefix', 'repositories keep their names: pull them as they are called at the registry');
+    if (place !== '' && destination === undefined) content.remark('destination', NO_NAMESPACE);
     if (prefix === '**' || prefix === '') isAll = true;
-    else if (parsePattern(prefix) !== undefined) patterns.push(prefix);
+    else if (parsePattern(prefix) !== undefined) patterns.add(prefix);
     else {
       content.remark('prefix', 'not to be said by our patterns, so everything is served: write upstreams.<name>.allow');
       isAll = true;
     }
   }
-  return { destination, isNamed, allow: isAll ? undefined : patterns };
+  return { destination, isNamed: contents.some(({ place }) => place !== ''), allow: isAll ? undefined : [...patterns] };
 }
+
+const NO_NAMESPACE =
+  'no namespace, which is one component for all that comes from a registry: pulls by path begin with its own name';
+
+const bare = (path: string): string => path.replaceAll(/^\/+|\/+$/g, '');

@@ -70,6 +70,22 @@ test('several addresses, ports, allowed repositories and plain HTTP are taken ov
   );
 });
 
+test('a destination for a part of a registry, or of several components, is no namespace', async (t) => {
+  const { config, remarks } = await zot(
+    sync(
+      {
+        urls: ['https://quay.io'],
+        content: [{ prefix: '/a/b' }, { prefix: '/a/b', destination: '/c', stripPrefix: true }],
+      },
+      { urls: ['https://ghcr.io'], content: [all('/cached/ghcr.io')] },
+      { urls: ['https://docker.io'], content: [{ prefix: '/library', destination: '/hub', stripPrefix: true }] },
+    ),
+  );
+  t.deepEqual(Object.keys(config.upstreams).toSorted(), ['docker.io', 'ghcr.io', 'quay.io']);
+  t.deepEqual(config.upstreams['quay.io']?.allow, ['a/b']);
+  t.is(remarks.filter((remark) => /\.destination: no namespace/.test(remark)).length, 3);
+});
+
 test('an account becomes a reference to a file, and no password is written anywhere', async (t) => {
   const written = {
     extensions: { sync: { credentialsFile: './creds.json', registries: [{ urls: ['https://u:hunter2@ghcr.io'] }] } },
