@@ -1,5 +1,5 @@
 import { once } from 'node:events';
-import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { copyFile, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import test from 'ava';
 import { Client } from '../support/client.ts';
@@ -47,6 +47,25 @@ test.serial('a process that was killed is replaced, and one line says so', async
   const line = `process ${victim} ended (SIGKILL)`;
   await until(() => fleet.log.includes(line));
   t.is(fleet.log.split(line).length, 2);
+});
+
+test.serial('a process that cannot be started is tried again until it can', async (t) => {
+  const fleet = await Fleet.start(t, 2);
+  const extra = join(fleet.dir, 'extra.pem');
+  await copyFile(join(fleet.dir, 'certs', 'ca.crt'), extra);
+  await fleet.configure({ upstreams: { 'docker.io': { ca: extra } } });
+  fleet.hangUp();
+  await until(() => fleet.log.includes('was read again: upstreams.docker.io'));
+  await rm(extra);
+  const [victim = 0, other = 0] = await fleet.workers();
+  process.kill(victim, 'SIGKILL');
+  // What the others have taken in without a restart counts for whoever comes later, too.
+  await until(() => fleet.log.includes('a process cannot be started; it is tried again in'));
+  t.regex(fleet.log, /extra\.pem/);
+  t.is(await ask(fleet), 200);
+  await copyFile(join(fleet.dir, 'certs', 'ca.crt'), extra);
+  await until(async () => (await fleet.workers()).some((pid) => pid !== victim && pid !== other));
+  await fleet.ready(2);
 });
 
 test.serial('without their supervisor they serve on, and the next one takes their place', async (t) => {
