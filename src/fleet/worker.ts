@@ -13,7 +13,7 @@ export interface WorkerOptions {
 }
 
 /** Milliseconds that one may take to be ready; it may have to make the root CA. */
-const START = 60_000;
+const START = 120_000;
 
 /** One of the processes that serve, as its supervisor sees it. */
 export class Worker {

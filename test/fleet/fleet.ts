@@ -41,7 +41,7 @@ export class Fleet {
     processes: number,
     { config = {}, below = '.' }: { config?: Readonly<Record<string, unknown>>; below?: string } = {},
   ): Promise<Fleet> {
-    t.timeout(180_000);
+    t.timeout(400_000);
     const top = await mkdtemp(join(tmpdir(), 'layover-fleet-'));
     const dir = join(top, below);
     await mkdir(dir, { recursive: true });
@@ -160,9 +160,9 @@ export class Fleet {
   }
 }
 
-/** Resolves when it holds; throws when it does not within a minute. */
+/** Resolves when it holds; throws when it does not within two minutes. */
 export async function until(holds: () => Promise<boolean> | boolean): Promise<void> {
-  const end = performance.now() + 60_000;
+  const end = performance.now() + 120_000;
   while (!(await holds())) {
     if (performance.now() > end) throw new Error('it never happened');
     await sleep(25);
