@@ -2,6 +2,7 @@ import test from 'ava';
 import fc from 'fast-check';
 import type { CacheResult, RequestEvent } from '../../src/events.ts';
 import { Histogram } from '../../src/report/histogram.ts';
+import { linesOf } from '../../src/report/lines.ts';
 import { readEntry } from '../../src/report/read.ts';
 import { Account } from '../../src/report/report.ts';
 import { count, noCounts, Tally } from '../../src/report/tally.ts';
@@ -139,7 +140,11 @@ test('what no line can be read from is counted and named, and the rest is read',
 test('a line without an end is not held in memory, and costs only itself', async (t) => {
   const good = jsonLine(requestEvent(), NOON);
   const endless = Array.from({ length: 64 }, () => Buffer.alloc(64 * 1024, '{'));
-  const report = await reportOf(logOf(good, ...endless, '\n', good));
+  const log = logOf(good, ...endless, '\n', good);
+  const lengths = (await Array.fromAsync(linesOf(log.read()))).flat().map(({ length }) => length);
+  t.is(lengths.length, 3);
+  t.true((lengths[1] ?? 0) < 400 * 1024, `${lengths[1]} of 4 MiB`);
+  const report = await reportOf(log);
   t.is(report.totals.requests, 2);
   t.deepEqual(report.unread, [{ what: 'damaged JSON', lines: 1, at: ['access.log:2'] }]);
 });
