@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util';
 import { explainedInDocument, title, unexplained } from './explanations.ts';
 import { Field } from './field.ts';
 import { Measures } from './measures.ts';
+import { publishFile, type Results } from './publish.ts';
 import { conclusion, report } from './report.ts';
 import type { Workload } from './workload.ts';
 import { chosen } from './workloads.ts';
@@ -17,6 +18,7 @@ const { values } = parseArgs({
     only: { type: 'string', multiple: true, default: [] },
     list: { type: 'boolean', default: false },
     json: { type: 'string' },
+    publish: { type: 'string' },
   },
 });
 const { quick: isQuick } = values;
@@ -25,6 +27,7 @@ const all = chosen(names, isQuick);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
 process.setMaxListeners(0);
 if (values.list) list(all);
+else if (values.publish !== undefined) await publishFile(values.publish);
 else await run(all, Number(values.rounds ?? (isQuick ? 3 : 5)));
 
 function list(workloads: readonly Workload[]): void {
@@ -78,8 +81,8 @@ async function possible(workloads: readonly Workload[]): Promise<Workload[]> {
 }
 
 /** What there is so far, so that a run that is cut off is not in vain. */
-async function keep(results: { readonly began: Date } & Readonly<Record<string, unknown>>): Promise<string> {
-  const name = `${results.began.toISOString().replaceAll(':', '-')}.json`;
+async function keep(results: Results): Promise<string> {
+  const name = `${new Date(results.began).toISOString().replaceAll(':', '-')}.json`;
   const file = resolve(values.json ?? join(import.meta.dirname, 'results', name));
   await mkdir(dirname(file), { recursive: true });
   await writeFile(file, `${JSON.stringify(results, undefined, 2)}\n`);

@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Measures, Row } from './measures.ts';
 
-const PAGE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
+export const PAGE = join(import.meta.dirname, '..', 'docs', 'benchmarks.md');
 const HEADING = '## Goals that are not met';
 
 /** How a document names a row: `warm layers, 8 streams: MB/s`. */

@@ -24,9 +24,22 @@ export interface Summary {
 /** `close`: the median misses the goal, but not every round did, so that noise may have decided. */
 export type Verdict = 'met' | 'close' | 'missed';
 
+/** A row with the values of all rounds. */
+export interface MeasuredRow extends Row {
+  readonly values: Readonly<Partial<Record<Column, readonly number[]>>>;
+}
+
 /** The values of all rounds, by row and column. */
 export class Measures {
   readonly #values = new Map<Row, Map<Column, number[]>>();
+
+  static of(rows: readonly MeasuredRow[]): Measures {
+    const measures = new Measures();
+    for (const row of rows)
+      for (const [column, values] of Object.entries(row.values))
+        for (const value of values.filter(Number.isFinite)) measures.add(row, column as Column, value);
+    return measures;
+  }
 
   add(row: Row, column: Column, value: number): void {
     const columns = this.#values.get(row) ?? new Map<Column, number[]>();
@@ -61,7 +74,7 @@ export class Measures {
     return (['missed', 'close', 'met'] as const).find((verdict) => verdicts.includes(verdict));
   }
 
-  toJSON(): object {
+  toJSON(): MeasuredRow[] {
     return this.rows.map((row) => ({ ...row, values: Object.fromEntries(this.#values.get(row) ?? []) }));
   }
 

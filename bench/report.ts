@@ -12,8 +12,12 @@ const COLUMNS: readonly Column[] = [
 ];
 const VERDICTS: Readonly<Record<Verdict, string>> = { met: 'met: ', close: 'CLOSE: ', missed: 'NOT MET: ' };
 
-/** One line a row: medians with the least and the greatest value, what they are of two others', and the goal. */
 export function report(measures: Measures): string {
+  return table(cells(measures));
+}
+
+/** A head, and a line for each row: medians with the least and the greatest value, what they are of two others', and the goal. */
+export function cells(measures: Measures): string[][] {
   const columns = COLUMNS.filter((column) => measures.rows.some((row) => measures.summary(row, column) !== undefined));
   const head = ['', 'unit', ...columns, '× nginx', '× registry', 'goal'];
   const lines = measures.rows.map((row) => [
@@ -24,7 +28,7 @@ export function report(measures: Measures): string {
     ratio(measures.ratio(row, 'docker-registry')),
     goals(measures, row),
   ]);
-  return table([head, ...lines]);
+  return [head, ...lines];
 }
 
 /** The rows whose goal is met, missed by some rounds, or missed by all. */

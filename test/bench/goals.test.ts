@@ -1,6 +1,7 @@
 import test from 'ava';
 import { explained, explainedInDocument, title, unexplained } from '../../bench/explanations.ts';
 import { Measures, quantile, type Row } from '../../bench/measures.ts';
+import { markdown, published } from '../../bench/publish.ts';
 import { chosen, workloads } from '../../bench/workloads.ts';
 
 const rate: Row = { name: 'warm', unit: 'MB/s', goals: [{ of: 'docker-registry', atLeast: 2 }] };
@@ -81,4 +82,16 @@ test('a quantile is the value that so large a part does not exceed', (t) => {
     198,
   );
   t.is(quantile([], 0.5), Number.NaN);
+});
+
+test('the figures of a run replace those of the document, and nothing else', (t) => {
+  const measures = Measures.of(JSON.parse(JSON.stringify(measured(rate, [100, 230, 210], [100, 100, 100]))));
+  const page = published('# Page\n\n## Figures\n\nold\n\n## More\n\nkept\n', markdown(measures));
+  t.true(page.startsWith('# Page\n\n## Figures\n\n|  | unit |'));
+  t.true(
+    page.includes(
+      '\n| warm | MB/s | 210 (100–230) | 100 |  | 2.10 | met: ≥ 2 × docker-registry |\n\n## More\n\nkept\n',
+    ),
+  );
+  t.throws(() => published('# Page\n', 'x'), { message: /no section/ });
 });
