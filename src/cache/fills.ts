@@ -23,8 +23,8 @@ export type Begun =
 
 /** Milliseconds before a claim that was just given up is asked for again. */
 const AGAIN = 10;
-/** Milliseconds that another process is given to begin, which has the claim and tells of nothing. */
-const SILENCE = 12_000;
+/** Milliseconds that another process is given to begin: a little more than an upstream is given to answer. */
+const SILENCE = 35_000;
 
 /** The fills that are running, one for each digest, by this process or another one on the same directory. */
 export class Fills {

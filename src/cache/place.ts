@@ -57,7 +57,7 @@ export class Place implements Keeper {
     this.#had = had;
     file.isHeld = () => claim.isHeld();
     this.lost = new Promise((resolve) => claim.lost.addEventListener('abort', resolve, { once: true }));
-    this.#watchdog = setInterval(() => claim.isHeld(), CHECK_EVERY).unref();
+    this.#watchdog = setInterval(() => this.#check(), CHECK_EVERY).unref();
     this.#progress = { generation: 0, size: 0, base: file.extents.prefix(), prefix: 0, state: 'filling' };
   }
 
@@ -167,6 +167,13 @@ export class Place implements Keeper {
     clearInterval(this.#watchdog);
     await release(this.#claim);
     this.#beside.release();
+  }
+
+  /** Whoever waits for an upstream's answer or for the disk makes progress; whoever waits for bytes has to show some. */
+  #check(): void {
+    const { size, state } = this.#progress;
+    if (size === 0 || state === 'verified') this.#claim.progress();
+    else this.#claim.isHeld();
   }
 
   #note(change: Partial<Progress> = {}): Promise<void> {

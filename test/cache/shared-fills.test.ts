@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { Elsewhere } from '../../src/cache/elsewhere.ts';
@@ -214,6 +215,24 @@ test('a process that gets nothing is relieved by another one, and its own reader
     t.true(bytes.equals(contentOf(blob)));
   }
   t.true(rangesAt(good.fake).includes('bytes=100000-'));
+});
+
+test('a process that waits for the answer of its upstream shows that it is alive', async (t) => {
+  const blob = makeBlob('slow answer', SIZE);
+  const site = await siteOf(t, 'slow.example', blob);
+  const hang = site.fake.fault({ role: 'registry', times: 1 }, { hang: true });
+  const room = roomOf(t, undefined, undefined, { heartbeat: 20 });
+  const beginning = room.fills.begin(digestIn(blob), sourceAt(site, blob));
+  await eventually(
+    () => hang.hits,
+    (hits) => hits === 1,
+  );
+  const claims = join(room.dir, 'spool', 'claims');
+  const modified = async (): Promise<number> => (await stat(join(claims, (await readdir(claims))[0] ?? ''))).mtimeMs;
+  const before = await modified();
+  t.true((await eventually(modified, (now) => now > before, 20_000)) > before);
+  hang.release();
+  t.is((await beginning).kind, 'fill');
 });
 
 test('who has read of bytes that another process found wrong is cut off; who comes later gets the right ones', async (t) => {
