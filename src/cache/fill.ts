@@ -146,9 +146,9 @@ export class Fill {
   #written(keeper: Keeper, { upstream }: Source): void {
     this.#givers.add(upstream);
     keeper.progress();
-    const { prefix } = this.bytes;
-    if (prefix - this.#checkpointed >= CHECKPOINT_EVERY) {
-      this.#checkpointed = prefix;
+    const { bytes } = keeper.file.extents;
+    if (bytes - this.#checkpointed >= CHECKPOINT_EVERY) {
+      this.#checkpointed = bytes;
       keeper.checkpoint();
     }
     this.bytes.announce();

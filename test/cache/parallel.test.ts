@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
@@ -34,6 +35,8 @@ interface Slow {
   readonly read: Promise<Buffer>;
   /** The ranges that were asked for. */
   readonly ranges: () => readonly (string | undefined)[];
+  /** What is noted beside the file in the spool. */
+  readonly sidecar: () => Promise<string>;
   /** Bytes that came. */
   readonly received: () => number;
 }
@@ -79,7 +82,8 @@ async function slowFill(
   const follower = Follower.follow(begun.fill, source, { start: 0, end: SIZE });
   t.teardown(() => follower[Symbol.asyncDispose]());
   const ranges = () => fake.requests.filter(({ role }) => role === 'cdn').map(({ headers }) => headers.range);
-  return { fake, fill: begun.fill, stall, read: readAll(follower), ranges, received: () => bytes };
+  const sidecar = () => readFile(join(dir, 'spool', `${blob.digest.replace(':', '-')}.json`), 'utf8').catch(() => '');
+  return { fake, fill: begun.fill, stall, read: readAll(follower), ranges, sidecar, received: () => bytes };
 }
 
 async function readAll(reader: Follower): Promise<Buffer> {
@@ -103,11 +107,17 @@ function starts(ranges: readonly (string | undefined)[]): number[] {
 
 test('what is slow on one connection comes over several, in pieces next to each other', async (t) => {
   const blob = makeBlob('wide', SIZE);
-  const { fill, stall, read, ranges, received } = await slowFill(t, blob, 4);
+  const { fill, stall, read, ranges, received, sidecar } = await slowFill(t, blob, 4);
   await eventually(
     () => fill.bytes.has({ start: starts(ranges())[0] ?? 0, end: SIZE }),
     (isThere) => isThere,
     20_000,
+  );
+  const noted = /"extents":\[\[0,\d+\],\[/;
+  t.regex(
+    await eventually(sidecar, (text) => noted.test(text), 20_000),
+    noted,
+    'what would be fetched twice after a crash',
   );
   t.true(fill.bytes.prefix <= BEGUN, 'the first answer still stalls, and is left what comes next');
   stall.release();
