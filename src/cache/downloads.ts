@@ -160,6 +160,8 @@ export class Downloads {
   #widen(): void {
     const [only] = this.#running;
     if (only === undefined || this.#running.size > 1 || this.#isNarrow || this.#ignoresRange) return;
+    // A download whose reader has left is the last one by that right.
+    if (this.#sources.best === undefined) return;
     const width = only.source.upstream.parallel;
     const time = performance.now() - only.began;
     const piece = Math.max(NEAR, Math.ceil(((only.position - only.start) * PIECE) / time));

@@ -5,6 +5,7 @@ import test, { type ExecutionContext } from 'ava';
 import type { Fill } from '../../src/cache/fill.ts';
 import { Fills } from '../../src/cache/fills.ts';
 import { Follower } from '../../src/cache/follower.ts';
+import type { Source } from '../../src/cache/source.ts';
 import { type Events, subscribe } from '../../src/events.ts';
 import { parseDigest } from '../../src/oci/digest.ts';
 import { cachedRepository } from '../../src/oci/route.ts';
@@ -13,6 +14,7 @@ import { Content } from '../../src/store/content.ts';
 import { FileBackend } from '../../src/store/file-backend.ts';
 import { FileClaims } from '../../src/store/file-claims.ts';
 import { Spool } from '../../src/store/spool.ts';
+import type { Identity } from '../../src/upstream/contract.ts';
 import { Limit, type Limits } from '../../src/upstream/limit.ts';
 import { eventually } from '../pull/doors.ts';
 import { directoryOf } from '../store/directory.ts';
@@ -28,6 +30,7 @@ const BEGUN = 100_000;
 
 interface Slow {
   readonly fake: FakeUpstream;
+  readonly source: Source;
   readonly fill: Fill;
   /** Holds the first answer back. */
   readonly stall: Fault;
@@ -48,6 +51,7 @@ async function slowFill(
   parallel: number,
   prepare: (fake: FakeUpstream) => void = () => undefined,
   limits: Limits = {},
+  identity: Identity = { kind: 'anonymous' },
 ): Promise<Slow> {
   const fake = await startUpstream({ profile: 'mcr', tls: false });
   t.teardown(() => fake.close());
@@ -66,7 +70,7 @@ async function slowFill(
   const upstream = upstreamOf(t, { name, urls: [new URL(fake.url())], blobHosts, parallel, limit });
   const repository = cachedRepository(`${name}/library/nginx`);
   const path = `/v2/library/nginx/blobs/${blob.digest}`;
-  const source = { upstream, repository, identity: { kind: 'anonymous' as const }, path };
+  const source = { upstream, repository, identity, path };
   const dir = directoryOf(t);
   const claims = new FileClaims(join(dir, 'spool', 'claims'));
   const ample = { size: 2 ** 40, reserve: 0, high: 1 };
@@ -83,7 +87,7 @@ async function slowFill(
   t.teardown(() => follower[Symbol.asyncDispose]());
   const ranges = () => fake.requests.filter(({ role }) => role === 'cdn').map(({ headers }) => headers.range);
   const sidecar = () => readFile(join(dir, 'spool', `${blob.digest.replace(':', '-')}.json`), 'utf8').catch(() => '');
-  return { fake, fill: begun.fill, stall, read: readAll(follower), ranges, sidecar, received: () => bytes };
+  return { fake, source, fill: begun.fill, stall, read: readAll(follower), ranges, sidecar, received: () => bytes };
 }
 
 async function readAll(reader: Follower): Promise<Buffer> {
@@ -198,4 +202,16 @@ test('a piece that breaks is gone on with where it broke', async (t) => {
   );
   stall.release();
   t.true((await read).equals(toBytes(blob.content)));
+});
+
+test('what nobody reads any more is not asked for once more by the right of who has left', async (t) => {
+  const blob = makeBlob('left', SIZE);
+  const identity = { kind: 'forward', authorization: 'Bearer of-the-reader', principal: 'reader' } as const;
+  const { source, fill, stall, ranges } = await slowFill(t, blob, 4, undefined, {}, identity);
+  fill.sources.leave(source);
+  await sleep(2500);
+  stall.release();
+  await fill.ended;
+  t.is(fill.state, 'committed');
+  t.deepEqual(ranges(), [undefined]);
 });
