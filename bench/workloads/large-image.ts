@@ -10,7 +10,7 @@ import type { Turn, Workload } from '../workload.ts';
 const PROGRAM = join(import.meta.dirname, '..', 'pull-process.ts');
 const SHAPE = { layers: 12, size: 83_333_333 };
 const CLIENTS = ['containerd', 'skopeo'] as const;
-/** The others differ from it in nothing that a client of this kind would see. */
+/** Each of them stores two gigabytes in a round. */
 const COMPARED: readonly Column[] = ['layover', 'docker-registry'];
 const TIMEOUT = 300_000;
 
