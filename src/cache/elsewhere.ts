@@ -15,112 +15,75 @@ const IDLE_LOOKS = 50;
 export const UNREAD = new UpstreamError('unreachable', 'nobody reads the blob');
 
 /** A fill in the hands of another process, whose notes are looked at again and again while its file is read. */
-export class Elsewhere implements AsyncDisposable {
-  readonly #stores: Stores;
-  readonly #digest: Digest;
-  readonly #holding: Holding;
-  #progress: Progress;
-  #file: SpoolFile;
-  /** The other process makes room for another file. */
-  #isRenewing = false;
+export interface Elsewhere {
+  readonly holding: Holding;
+  progress: Progress;
+  /** The file of which the progress is; absent while the other process makes room for one. */
+  file: SpoolFile | undefined;
+  readonly open: (progress: Progress) => Promise<SpoolFile | undefined>;
+}
 
-  private constructor(stores: Stores, digest: Digest, holding: Holding, progress: Progress, file: SpoolFile) {
-    this.#stores = stores;
-    this.#digest = digest;
-    this.#holding = holding;
-    this.#progress = progress;
-    this.#file = file;
+/** The other process's fill once it has a file; `undefined` when it ends before, or the signal is aborted. */
+export async function find(
+  { claims, spool }: Stores,
+  digest: Digest,
+  signal: AbortSignal,
+): Promise<(Elsewhere & { readonly file: SpoolFile }) | undefined> {
+  const holding = await claims.holding(fillClaim(digest));
+  if (holding === undefined) return undefined;
+  // Nobody else's file, and none of another start, came there while it was opened.
+  const open = async ({ generation, size }: Progress): Promise<SpoolFile | undefined> => {
+    const file = size > 0 ? await spool.view(digest) : undefined;
+    const { note, isOver } = await holding.look();
+    const now = parseProgress(note);
+    const isTold = !isOver && now?.generation === generation && now.size === size;
+    if (isTold) file?.told(now.prefix);
+    else await file?.close();
+    return isTold ? file : undefined;
+  };
+  for (let isOver = false; !isOver && !signal.aborted; await sleep(isOver ? 0 : LOOK_EVERY)) {
+    const seen = await holding.look();
+    const progress = parseProgress(seen.note);
+    const file = progress && (await open(progress));
+    if (progress && file) return { holding, progress, file, open };
+    isOver = seen.isOver;
   }
+  await holding[Symbol.asyncDispose]();
+  return undefined;
+}
 
-  /**
-   * The other process's fill once it has a file; `undefined` when it ends before, or has none `until` then (by the
-   * monotonic clock).
-   */
-  static async find(
-    stores: Stores,
-    digest: Digest,
-    signal: AbortSignal,
-    until = Number.POSITIVE_INFINITY,
-  ): Promise<Elsewhere | undefined> {
-    const holding = await stores.claims.holding(fillClaim(digest));
-    while (holding !== undefined && !signal.aborted && performance.now() < until) {
-      const { note, isOver } = await holding.look();
-      const progress = parseProgress(note);
-      const file = progress && (await fileOf(stores, digest, holding, progress));
-      if (progress && file) return new Elsewhere(stores, digest, holding, progress, file);
-      if (isOver) break;
-      await sleep(LOOK_EVERY);
-    }
-    await holding?.[Symbol.asyncDispose]();
-    return undefined;
-  }
-
-  /** What is read, as long as the other process does not begin anew. */
-  get file(): SpoolFile {
-    return this.#file;
-  }
-
-  /** Bytes. */
-  get size(): number {
-    return this.#progress.size;
-  }
-
-  /** Looks after the readers of `fill` until the other process is ready, or nobody reads; else the fill goes on running. */
-  async follow(fill: Fill): Promise<void> {
-    if (this.size !== fill.size) fill.end('detached', new SpoolFailed('the blob has another size'));
-    else if (fill.bytes.file !== this.#file) fill.bytes.goOn(this.#file, this.#progress.base);
-    for (let idle = 0; fill.state === 'running'; idle = fill.isFollowed ? 0 : idle + 1) {
-      const isOver = await this.#look(fill);
-      if (fill.state !== 'running') return;
-      const { state } = this.#progress;
-      if (state === 'verified' && !fill.bytes.isVerified) fill.bytes.verified();
-      if (state === 'detached') fill.end(state, new SpoolFailed('another process cannot keep the blob'));
-      else if (isOver && state === 'verified') fill.end('committed');
-      else if (isOver) return;
-      else if (idle === IDLE_LOOKS) fill.park(UNREAD);
-      else await sleep(LOOK_EVERY);
-    }
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#holding[Symbol.asyncDispose]();
-  }
-
-  async #look({ bytes }: Fill): Promise<boolean> {
-    const { note, isOver } = await this.#holding.look();
-    const progress = parseProgress(note) ?? this.#progress;
-    if (progress.generation !== this.#progress.generation) {
-      this.#isRenewing = true;
-      bytes.beginAnew();
-    }
-    this.#progress = progress;
-    if (this.#isRenewing) {
-      const file = await fileOf(this.#stores, this.#digest, this.#holding, progress);
-      if (file !== undefined) bytes.goOn(file);
-      this.#isRenewing = file === undefined;
-      this.#file = file ?? this.#file;
-    } else if (progress.prefix > bytes.prefix) {
-      this.#file.told(progress.prefix);
-      bytes.announce();
-    }
-    return isOver;
+/** Looks after the readers of `fill` until the other process is ready, or nobody reads; else the fill goes on running. */
+export async function follow(fill: Fill, elsewhere: Elsewhere): Promise<void> {
+  const { file, progress } = elsewhere;
+  if (progress.size !== fill.size) fill.end('detached', new SpoolFailed('the blob has another size'));
+  else if (file !== undefined && fill.bytes.file !== file) fill.bytes.goOn(file, progress.base);
+  for (let idle = 0; fill.state === 'running'; idle = fill.isFollowed ? 0 : idle + 1) {
+    const isOver = await look(fill, elsewhere);
+    const { state } = elsewhere.progress;
+    if (fill.state !== 'running') return;
+    if (state === 'verified' && !fill.bytes.isVerified) fill.bytes.verified();
+    if (state === 'detached') fill.end(state, new SpoolFailed('another process cannot keep the blob'));
+    else if (isOver && state === 'verified') fill.end('committed');
+    else if (isOver) return;
+    else if (idle === IDLE_LOOKS) fill.park(UNREAD);
+    else await sleep(LOOK_EVERY);
   }
 }
 
-/** The file that is told of: nobody else's, and none of another generation, came there meanwhile. */
-async function fileOf(
-  { spool }: Stores,
-  digest: Digest,
-  holding: Holding,
-  { generation, size }: Progress,
-): Promise<SpoolFile | undefined> {
-  const file = size > 0 ? await spool.view(digest) : undefined;
-  const { note, isOver } = await holding.look();
-  const now = parseProgress(note);
-  if (file !== undefined && !isOver && now?.generation === generation && now.size === size) {
-    file.told(now.prefix);
-    return file;
+async function look({ bytes }: Fill, elsewhere: Elsewhere): Promise<boolean> {
+  const { note, isOver } = await elsewhere.holding.look();
+  const progress = parseProgress(note) ?? elsewhere.progress;
+  if (progress.generation !== elsewhere.progress.generation) {
+    elsewhere.file = undefined;
+    bytes.beginAnew();
   }
-  await file?.close();
-  return undefined;
+  elsewhere.progress = progress;
+  if (elsewhere.file === undefined) {
+    elsewhere.file = await elsewhere.open(progress);
+    if (elsewhere.file !== undefined) bytes.goOn(elsewhere.file);
+  } else if (progress.prefix > bytes.prefix) {
+    elsewhere.file.told(progress.prefix);
+    bytes.announce();
+  }
+  return isOver;
 }

@@ -7,7 +7,7 @@ import type { Upstream } from '../upstream/upstream.ts';
 import { Downloads, NEAR, type Patience } from './downloads.ts';
 import { SpoolFailed } from './fetcher.ts';
 import { GrowingBlob } from './growing-blob.ts';
-import type { Keeper } from './keeper.ts';
+import type { Place } from './place.ts';
 import type { Opened, Source } from './source.ts';
 import { originOf, Sources } from './sources.ts';
 import { wrongBytes } from './verification.ts';
@@ -15,6 +15,9 @@ import { wrongBytes } from './verification.ts';
 const CHECKPOINT_EVERY = 4 << 20;
 /** Fresh starts after wrong bytes of several givers, before the last giver is blamed for all. */
 const MAX_DOUBTS = 2;
+
+/** Where a fill's bytes are kept. */
+type Keeper = Pick<Place, 'file' | 'commit' | 'renew' | 'progress' | 'checkpoint' | 'tell' | 'failed'>;
 
 export type FillState = 'running' | 'committed' | 'parked' | 'detached';
 

@@ -4,7 +4,7 @@ import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
 import { PATIENCE, type Patience } from './downloads.ts';
-import { Elsewhere, UNREAD } from './elsewhere.ts';
+import { type Elsewhere, find, follow, UNREAD } from './elsewhere.ts';
 import { SpoolFailed } from './fetcher.ts';
 import { Fill } from './fill.ts';
 import { beganAnew } from './growing-blob.ts';
@@ -18,14 +18,11 @@ export type Begun =
   | { readonly kind: 'stored' }
   /** The source's answer is no success. */
   | { readonly kind: 'refused'; readonly response: UpstreamResponse }
-  /** Nothing can be kept: there is no space, the size is not known, or another process does not say how far it is. */
+  /** Nothing can be kept: there is no space, or the size is not known. */
   | { readonly kind: 'uncached'; readonly opened: Opened; readonly size: number | undefined; readonly why: Unkept };
 
 /** Milliseconds before a claim that was just given up is asked for again. */
 const AGAIN = 10;
-/** Milliseconds that another process is given to begin: a little more than an upstream is given to answer. */
-const SILENCE = 35_000;
-
 /** The fills that are running, one for each digest, by this process or another one on the same directory. */
 export class Fills {
   readonly #stores: Stores;
@@ -72,22 +69,18 @@ export class Fills {
 
   async #begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
     await this.#ending.get(digest);
-    const until = performance.now() + SILENCE;
+    const { signal } = this.#abort;
     for (;;) {
       const place = await Place.take(this.#stores, digest);
       if (place instanceof Place) return { ...(await this.#beginAt(place, digest, source)), first: true };
       // On a broken disk nobody is found.
-      const found = Elsewhere.find(this.#stores, digest, this.#abort.signal, until);
-      const elsewhere = await found.catch(() => undefined);
+      const elsewhere = await find(this.#stores, digest, signal).catch(() => undefined);
       if (elsewhere !== undefined) {
-        const fill = new Fill(digest, elsewhere.size, elsewhere.file, this.#patience);
+        const fill = new Fill(digest, elsewhere.progress.size, elsewhere.file, this.#patience);
         return { kind: 'fill', fill: this.#run(fill, elsewhere), first: false };
       }
-      const why = place === 'taken' ? 'not-cacheable' : place;
-      if (place === why || performance.now() > until) {
-        return { ...(await this.#beginUncached(source, why)), first: true };
-      }
-      await sleep(AGAIN);
+      if (place !== 'taken') return { ...(await this.#beginUncached(source, place)), first: true };
+      await sleep(AGAIN, undefined, { signal });
     }
   }
 
@@ -134,8 +127,8 @@ export class Fills {
       for (let by: Place | Elsewhere | undefined = first; by !== undefined; ) {
         if (by instanceof Place) await keep(fill, by);
         else {
-          await using elsewhere = by;
-          await elsewhere.follow(fill);
+          await using _ = by.holding;
+          await follow(fill, by);
         }
         by = await this.#goOn(fill);
       }
@@ -153,7 +146,7 @@ export class Fills {
     while (fill.state === 'running') {
       const place = await Place.take(this.#stores, digest);
       if (place instanceof Place) return (await this.#takesOver(fill, place)) ? place : undefined;
-      const elsewhere = await Elsewhere.find(this.#stores, digest, this.#abort.signal);
+      const elsewhere = await find(this.#stores, digest, this.#abort.signal);
       if (elsewhere !== undefined) return elsewhere;
       if (place !== 'taken') fill.end('detached', new SpoolFailed('what another process left cannot be kept'));
       else await sleep(AGAIN);

@@ -11,7 +11,8 @@ import { HELD_BACK } from './verification.ts';
 export class Follower implements AsyncDisposable {
   readonly #fill: Fill;
   readonly #source: Source;
-  readonly #range: ByteRange;
+  /** Where it stops, if it does before the end. */
+  readonly #end: number | undefined;
   /** Reads ahead of the verified run of bytes: what a range far beyond it asks for. */
   readonly unverified: boolean;
   #generation: number | undefined;
@@ -21,8 +22,8 @@ export class Follower implements AsyncDisposable {
   private constructor(fill: Fill, source: Source, range: ByteRange) {
     this.#fill = fill;
     this.#source = source;
-    this.#range = range;
     this.unverified = range.start > 0 && fill.isFar(range.start);
+    this.#end = this.unverified ? range.end : undefined;
     fill.join();
     fill.sources.join(source);
   }
@@ -67,7 +68,7 @@ export class Follower implements AsyncDisposable {
       if (!(error instanceof SpoolFailed)) throw error;
       this.#assertSame();
       const { digest, size } = this.#fill;
-      this.#direct = new Direct(this.#source, digest, size, this.unverified ? this.#range.end : undefined);
+      this.#direct = new Direct(this.#source, digest, size, this.#end);
       await this.#direct.begin(
         position,
         this.unverified ? undefined : (bytes, at) => this.#fill.read(bytes, at, true, signal),

@@ -35,11 +35,6 @@ export class GrowingBlob {
     return this.#isVerified;
   }
 
-  /** Why nothing more will come. */
-  get failure(): Error | undefined {
-    return this.#failure;
-  }
-
   /** How many bytes there are from the beginning on. */
   get prefix(): number {
     return this.#isRenewing ? 0 : this.#file.extents.prefix();

@@ -7,7 +7,6 @@ import type { Spool } from '../store/spool.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed, troubleOf } from '../store/trouble.ts';
 import type { Why } from './answer.ts';
-import type { Keeper } from './keeper.ts';
 import { formatProgress, type Progress, parseProgress } from './progress.ts';
 
 /** Where blobs are kept, and on their way there. */
@@ -31,7 +30,7 @@ const NOTE_EVERY = 20;
 const CHECK_EVERY = 1000;
 
 /** Where one blob comes in: the right to fill it, its file in the spool, and the space that both take. */
-export class Place implements Keeper {
+export class Place {
   readonly #stores: Stores;
   readonly #digest: Digest;
   readonly #claim: Claim;
@@ -128,10 +127,12 @@ export class Place implements Keeper {
     publish('content', { phase: 'stored', digest: this.#digest, size: this.#file.size ?? 0 });
   }
 
+  /** There are more bytes. */
   progress(): void {
     this.#noting ??= setTimeout(() => this.#note().catch(() => undefined), NOTE_EVERY).unref();
   }
 
+  /** Saves what is there for a later life of the process. */
   async checkpoint(): Promise<void> {
     try {
       await this.#file.checkpoint();
@@ -141,10 +142,12 @@ export class Place implements Keeper {
     }
   }
 
+  /** All bytes are right, or none will be kept. */
   tell(state: 'verified' | 'detached'): void {
     this.#note({ state }).catch(() => undefined);
   }
 
+  /** A write failed. */
   failed(error: unknown): void {
     this.#stores.space.failed(error);
   }

@@ -3,7 +3,7 @@ import { constants } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type { Holding } from './claim.ts';
-import { hasCode, linkNew, removeFile, writeTemporary } from './disk.ts';
+import { hasCode, linkNew, openFound, removeFile, writeTemporary } from './disk.ts';
 import { type Holder, isGone, SELF, toHolder } from './holder.ts';
 import { parseObject, toJson } from './json.ts';
 import { OpenFile } from './open-file.ts';
@@ -109,7 +109,7 @@ export class ClaimFile {
 
 /** Whoever has the claim file at `path`, for as long as one wants to look. */
 export async function holdingAt(path: string, staleAfter: number): Promise<Holding | undefined> {
-  const file = await openFile(path);
+  const file = await openFound(path, constants.O_RDONLY);
   return (
     file && {
       async look() {
@@ -150,17 +150,8 @@ function isStale(seen: Seen, staleAfter: number): boolean {
 }
 
 async function look(path: string): Promise<Seen | undefined> {
-  await using file = await openFile(path);
+  await using file = await openFound(path, constants.O_RDONLY);
   return file && see(file);
-}
-
-async function openFile(path: string): Promise<OpenFile | undefined> {
-  try {
-    return await OpenFile.open(path, constants.O_RDONLY);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
 }
 
 async function see(file: OpenFile): Promise<Seen> {

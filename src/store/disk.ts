@@ -18,6 +18,16 @@ export function hasCode(error: unknown, ...codes: readonly string[]): boolean {
   return error instanceof Error && 'code' in error && codes.includes(String(error.code));
 }
 
+/** Opens a file; `undefined` when there is none, or a symbolic link. */
+export async function openFound(path: string, flags: number): Promise<OpenFile | undefined> {
+  try {
+    return await OpenFile.open(path, flags);
+  } catch (error) {
+    if (hasCode(error, 'ENOENT', 'ELOOP')) return undefined;
+    throw error;
+  }
+}
+
 /** Makes the names in a directory survive a power cut. */
 export async function syncDirectory(path: string): Promise<void> {
   await using directory = await OpenFile.open(path, constants.O_RDONLY | constants.O_DIRECTORY);

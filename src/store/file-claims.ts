@@ -73,10 +73,7 @@ class FileClaim implements Claim {
 
   /** One after the other, so that the last one stays. */
   note(note: Uint8Array): Promise<void> {
-    const write = async (): Promise<void> => {
-      if (this.isHeld()) await this.#file.note(note);
-    };
-    const noted = this.#noted.then(write);
+    const noted = this.#noted.then(() => (this.isHeld() ? this.#file.note(note) : undefined));
     this.#noted = noted.catch(() => undefined);
     return noted;
   }

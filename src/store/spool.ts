@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { publish } from '../events.ts';
 import { algorithmOf, type Digest, digestOf, encodedOf, parseDigest } from '../oci/digest.ts';
 import { allocatedAt, removeCounted } from './allocated.ts';
-import { entriesOf, hasCode, inDirectory, isOlder, sweepTemporaries } from './disk.ts';
+import { entriesOf, hasCode, inDirectory, isOlder, openFound, sweepTemporaries } from './disk.ts';
 import { Extents } from './extents.ts';
 import { OpenFile } from './open-file.ts';
 import { parseSidecar, type Sidecar, type SpoolPaths } from './sidecar.ts';
@@ -69,7 +69,7 @@ export class Spool {
   /** What another process has of `digest`, to be read as far as that tells of it. */
   async view(digest: Digest): Promise<SpoolFile | undefined> {
     const paths = this.#paths(digest);
-    const file = await openPart(paths.part, constants.O_RDONLY);
+    const file = await openFound(paths.part, constants.O_RDONLY);
     const view = file && new SpoolFile(digest, paths, file, () => undefined);
     if (view !== undefined) view.isHeld = () => false;
     return view;
@@ -150,7 +150,7 @@ async function resume(
   const known = (await readSidecar(paths.sidecar)) ?? (told > 0 ? { digest, ...NOTHING } : undefined);
   if (known?.digest !== digest) return undefined;
   const sidecar = { ...known, extents: known.extents.add({ start: 0, end: told }) };
-  const file = await openPart(paths.part, constants.O_RDWR);
+  const file = await openFound(paths.part, constants.O_RDWR);
   if (file === undefined) return undefined;
   try {
     const { nlink, size } = file.stat();
@@ -178,15 +178,6 @@ async function readSidecar(path: string): Promise<Sidecar | undefined> {
     return parseSidecar(await readFile(path));
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return undefined;
-    throw error;
-  }
-}
-
-async function openPart(path: string, flags: number): Promise<OpenFile | undefined> {
-  try {
-    return await OpenFile.open(path, flags);
-  } catch (error) {
-    if (hasCode(error, 'ENOENT', 'ELOOP')) return undefined;
     throw error;
   }
 }

@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { Elsewhere } from '../../src/cache/elsewhere.ts';
+import { find } from '../../src/cache/elsewhere.ts';
 import { Follower } from '../../src/cache/follower.ts';
 import { formatProgress, type Progress } from '../../src/cache/progress.ts';
 import { fillClaim, type Holding } from '../../src/store/claim.ts';
@@ -349,11 +349,11 @@ test('a file that comes while one looks for that of an earlier start is not take
   };
   const claims = { holding, acquire: (name: string) => here.claims.acquire(name) };
   const { content, spool, space } = here;
-  const found = await Elsewhere.find({ content, spool, space, claims }, digestIn(blob), FOREVER);
+  const found = await find({ content, spool, space, claims }, digestIn(blob), FOREVER);
   t.true(looks > 2);
   t.is(found?.file.extents.prefix(), 0);
   await found?.file.close();
-  await found?.[Symbol.asyncDispose]();
+  await found?.holding[Symbol.asyncDispose]();
 });
 
 test('readers whose other process has no disk any more go on by themselves', async (t) => {
