@@ -1,5 +1,6 @@
 import type { RequestListener, Server, ServerResponse } from 'node:http';
 import { type AddressInfo, type ListenOptions, Server as NetServer, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { admission } from '../config/admission.ts';
 import type { ListenAddress } from '../config/config.ts';
 import { publish } from '../events.ts';
@@ -30,7 +31,6 @@ export class Listener<Any extends Server = Server> {
   readonly #running = new Set<ServerResponse>();
   readonly #latest = new WeakMap<Socket, ServerResponse>();
   #closing = false;
-  #idle: () => void = () => undefined;
 
   /** `server` must have been made with {@link HARDENING}. */
   constructor(address: ListenAddress, server: Any, listener: RequestListener) {
@@ -98,19 +98,13 @@ export class Listener<Any extends Server = Server> {
 
   #enter(socket: Socket): void {
     this.#sockets.set(socket, performance.now());
-    socket.once('close', () => {
-      this.#sockets.delete(socket);
-      this.#idle();
-    });
+    socket.once('close', () => this.#sockets.delete(socket));
   }
 
   #track(response: ServerResponse): void {
     this.#running.add(response);
     if (this.#closing) response.shouldKeepAlive = false;
-    response.once('close', () => {
-      this.#running.delete(response);
-      this.#idle();
-    });
+    response.once('close', () => this.#running.delete(response));
   }
 
   async #finished(drain: number): Promise<void> {
@@ -118,16 +112,7 @@ export class Listener<Any extends Server = Server> {
     const isBusy = (): boolean =>
       this.#running.size > 0 || [...this.#sockets.values()].some((came) => performance.now() - came < patience);
     const end = performance.now() + drain;
-    while (isBusy() && performance.now() < end) {
-      const left = Math.max(1, Math.min(end - performance.now(), patience / 4));
-      await new Promise<void>((resolve) => {
-        const timer = setTimeout(resolve, left);
-        this.#idle = () => {
-          clearTimeout(timer);
-          resolve();
-        };
-      });
-    }
+    while (isBusy() && performance.now() < end) await sleep(Math.min(20, end - performance.now()));
   }
 
   #bind(at: ListenOptions | { readonly fd: number }): Promise<AddressInfo> {
