@@ -78,6 +78,6 @@ test('a manifest that was here already brings nothing', async (t) => {
   await get(on, `manifests/${platform('amd64')}`);
   await on.gateway.reload(REGISTRY, { prefetch: 'layers' });
   t.is((await get(on, `manifests/${platform('amd64')}`)).status, 200);
-  await sleep(500);
+  await sleep(1000);
   t.is(on.upstream.count({ kind: 'blob' }), 0);
 });
