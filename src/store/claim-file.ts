@@ -113,8 +113,9 @@ export async function holdingAt(path: string, staleAfter: number): Promise<Holdi
   return (
     file && {
       async look() {
-        const isOver = !file.hasName() || isStale(await see(file), staleAfter);
-        return { note: (await see(file)).note, isOver };
+        const seen = await see(file);
+        const isOver = !file.hasName() || isStale(seen, staleAfter);
+        return { note: (isOver ? await see(file) : seen).note, isOver };
       },
       [Symbol.asyncDispose]: () => file.close(),
     }
