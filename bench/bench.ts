@@ -25,7 +25,6 @@ const { quick: isQuick } = values;
 const names = values.only.flatMap((text) => text.split(',')).map((name) => name.trim());
 const all = chosen(names, isQuick);
 for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1));
-process.setMaxListeners(0);
 if (values.list) list(all);
 else if (values.publish !== undefined) await publishFile(values.publish);
 else await run(all, Number(values.rounds ?? (isQuick ? 3 : 5)));
@@ -58,7 +57,7 @@ async function run(workloads: readonly Workload[], rounds: number): Promise<void
           });
       }
       loads.push(loadavg()[0] ?? 0);
-      file = await keep({ began, machine, loads, rounds: round + 1, isQuick, measures });
+      file = await keep({ began, machine, loads, rounds: round + 1, isQuick, only: names, measures });
     }
   }
   const known = await explainedInDocument();

@@ -11,6 +11,7 @@ import { distribution, dockerRegistry } from './servers/distribution.ts';
 import { layover, type Settings, startLayover } from './servers/layover.ts';
 import { nginxCache, nginxFiles } from './servers/nginx.ts';
 import type { Bed, Kind, Server } from './servers/server.ts';
+import { killBelow } from './usage.ts';
 import { addWarmContent, type WarmContent } from './warm-content.ts';
 
 const ABSENT =
@@ -46,7 +47,10 @@ export class Field implements AsyncDisposable {
 
   static async open(isQuick: boolean): Promise<Field> {
     const dir = await mkdtemp(join(tmpdir(), 'layover-bench-'));
-    process.once('exit', () => rmSync(dir, { recursive: true, force: true, maxRetries: 3 }));
+    process.once('exit', () => {
+      killBelow(process.pid);
+      rmSync(dir, { recursive: true, force: true, maxRetries: 5, retryDelay: 100 });
+    });
     const { ca, issue } = createAuthority();
     const certificate = issue([HOST, 'localhost', '127.0.0.1']);
     const caFile = join(dir, 'ca.pem');

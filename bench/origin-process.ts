@@ -63,7 +63,6 @@ export class Origin implements Disposable {
   /** `ca`: PEM of the authority behind the certificate. */
   static async start(certificate: Certificate, ca: string): Promise<Origin> {
     const child = fork(new URL(import.meta.resolve('./origin.ts')));
-    process.once('exit', () => child.kill('SIGKILL'));
     return new Origin(child, { port: (await ask(child, { kind: 'listen', certificate })) as number, ca });
   }
 

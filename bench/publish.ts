@@ -12,6 +12,8 @@ export interface Results {
   /** That were finished. */
   readonly rounds: number;
   readonly isQuick: boolean;
+  /** Beginnings of the names of the workloads; none for all. */
+  readonly only: readonly string[];
   readonly measures: { toJSON(): readonly MeasuredRow[] } | readonly MeasuredRow[];
 }
 
@@ -35,9 +37,10 @@ export function markdown(measures: Measures): string {
   return [head, rule, ...lines].map((line) => `| ${line.join(' | ')} |`).join('\n');
 }
 
-function introduction({ began, machine, loads, rounds, isQuick }: Results): string {
+function introduction({ began, machine, loads, rounds, isQuick, only }: Results): string {
+  const options = [...(isQuick ? ['--quick'] : []), ...(only.length > 0 ? [`--only ${only.join(',')}`] : [])];
   const day = new Date(began).toISOString().slice(0, 10);
   const load = loads.map((value) => value.toFixed(1)).join(', ');
-  return `One run of \`npm run bench${isQuick ? ' -- --quick' : ''}\` on ${day}: ${machine.cores} × ${machine.processor}, Node ${machine.node}, loopback. Medians of up to ${rounds} rounds, with the
+  return `One run of \`npm run bench${options.length > 0 ? ` -- ${options.join(' ')}` : ''}\` on ${day}: ${machine.cores} × ${machine.processor}, Node ${machine.node}, loopback. Medians of up to ${rounds} rounds, with the
 least and the greatest value. The machine's load before the rounds and at the end was ${load}.`;
 }

@@ -39,9 +39,9 @@ export async function peakMiB(pid: number, work: () => Promise<unknown>): Promis
   return peak;
 }
 
-/** Ends a process and everything it started at once, without waiting; nginx leaves its workers behind otherwise. */
-export function killTree(pid: number): void {
-  for (const one of tree(pid)) {
+/** Ends everything that a process has started at once, without waiting; nginx leaves its workers behind otherwise. */
+export function killBelow(pid: number): void {
+  for (const one of tree(pid).slice(1)) {
     try {
       process.kill(one, 'SIGKILL');
     } catch {

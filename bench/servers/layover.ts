@@ -1,6 +1,5 @@
 import { mkdir } from 'node:fs/promises';
 import { GatewayProcess } from '../../test/support/gateway-process.ts';
-import { killTree } from '../usage.ts';
 import type { Bed, Kind, Server } from './server.ts';
 
 /** Keys of the configuration beside those that every Layover of the bench has. */
@@ -28,17 +27,12 @@ export async function startLayover(
   const host = new URL(origin.url).host;
   const upstream = { url: origin.url, hosts: [host], ca, settings };
   const gateway = await GatewayProcess.start(dir, { 'docker.io': upstream }, keys);
-  const kill = (): void => killTree(gateway.pid);
-  process.once('exit', kill);
   return {
     name: 'layover',
     pid: gateway.pid,
     target: { port: gateway.httpsPort, ca: await gateway.rootCertificate() },
     startTime: performance.now() - started,
     readyAfter: gateway.greeting.readyAfter,
-    async [Symbol.asyncDispose]() {
-      process.off('exit', kill);
-      await gateway.down();
-    },
+    [Symbol.asyncDispose]: () => gateway.down(),
   };
 }

@@ -7,7 +7,7 @@ import { connect, createServer } from 'node:net';
 import { join } from 'node:path';
 import type { Target } from '../connection.ts';
 import type { Certificate, Origin } from '../origin-process.ts';
-import { killTree } from '../usage.ts';
+import { killBelow } from '../usage.ts';
 
 export type ServerName = 'layover' | 'nginx files' | 'nginx cache' | 'docker-registry' | 'distribution';
 
@@ -79,15 +79,12 @@ class Program {
   readonly #child: ChildProcess;
   readonly #log: string;
   readonly #started = performance.now();
-  readonly #kill = (): void => killTree(this.pid);
 
   constructor(argv: readonly string[], log: string, env: Readonly<Record<string, string>>) {
     const [command = '', ...args] = argv;
     const file = openSync(log, 'a');
     this.#log = log;
     this.#child = spawn(command, args, { env: { ...process.env, ...env }, stdio: ['ignore', file, file] });
-    process.once('exit', this.#kill);
-    this.#child.once('exit', () => process.off('exit', this.#kill));
   }
 
   get pid(): number {
@@ -108,7 +105,10 @@ class Program {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const ended = once(this.#child, 'exit');
     this.#child.kill('SIGTERM');
-    const impatience = setTimeout(this.#kill, 5_000);
+    const impatience = setTimeout(() => {
+      killBelow(this.pid);
+      this.#child.kill('SIGKILL');
+    }, 5_000);
     await ended;
     clearTimeout(impatience);
   }
