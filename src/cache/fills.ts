@@ -3,6 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
+import type { Upstream } from '../upstream/upstream.ts';
 import { PATIENCE, type Patience } from './downloads.ts';
 import { type Elsewhere, find, follow, UNREAD } from './elsewhere.ts';
 import { SpoolFailed } from './fetcher.ts';
@@ -23,12 +24,17 @@ export type Begun =
 
 /** Milliseconds before a claim that was just given up is asked for again. */
 const AGAIN = 10;
+interface Beginning {
+  readonly upstream: Upstream;
+  readonly begun: Promise<Begun & { readonly first: boolean }>;
+}
+
 /** The fills that are running, one for each digest, by this process or another one on the same directory. */
 export class Fills {
   readonly #stores: Stores;
   readonly #patience: Patience;
   readonly #fills = new Map<Digest, Fill>();
-  readonly #beginning = new Map<Digest, Promise<Begun & { readonly first: boolean }>>();
+  readonly #beginning = new Map<Digest, Beginning>();
   /** Settles when a fill has ended, and its claim is free again if it was ours. */
   readonly #ending = new Map<Digest, Promise<void>>();
   readonly #abort = new AbortController();
@@ -46,23 +52,31 @@ export class Fills {
 
   /**
    * Begins to fill, or waits for whoever is just beginning, here or in another process: then `first` is false, and what
-   * came of it says nothing about the rights of this caller's source.
+   * came of it says nothing about the rights of this caller's source. Rejects when no upstream of theirs answers.
    */
   async begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
     const running = this.get(digest);
     if (running !== undefined) return { kind: 'fill', fill: running, first: false };
     const beginning = this.#beginning.get(digest);
-    if (beginning !== undefined) return { ...(await beginning), first: false };
-    const begun = this.#begin(digest, source).finally(() => this.#beginning.delete(digest));
-    this.#beginning.set(digest, begun);
-    return begun;
+    if (beginning === undefined) {
+      const begun = this.#begin(digest, source).finally(() => this.#beginning.delete(digest));
+      this.#beginning.set(digest, { upstream: source.upstream, begun });
+      return begun;
+    }
+    try {
+      return { ...(await beginning.begun), first: false };
+    } catch (error) {
+      // What one upstream fails to do says nothing about another.
+      if (beginning.upstream === source.upstream || this.#abort.signal.aborted) throw error;
+      return this.begin(digest, source);
+    }
   }
 
   /** Parks every fill with what it has. */
   async close(): Promise<void> {
     const reason = new Error('the gateway is stopping');
     this.#abort.abort(reason);
-    await Promise.allSettled(this.#beginning.values());
+    await Promise.allSettled([...this.#beginning.values()].map(({ begun }) => begun));
     for (const fill of this.#fills.values()) fill.park(reason);
     await Promise.all(this.#ending.values());
   }

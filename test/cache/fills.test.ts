@@ -1,13 +1,14 @@
 import { EventEmitter, once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import test from 'ava';
+import test, { type ExecutionContext } from 'ava';
 import { Fill } from '../../src/cache/fill.ts';
 import { Follower } from '../../src/cache/follower.ts';
 import { subscribe } from '../../src/events.ts';
 import type { SpoolFile } from '../../src/store/spool-file.ts';
 import { eventually } from '../pull/doors.ts';
 import { makeBlob, toBytes } from '../support/content.ts';
+import { deadPort, upstreamOf } from '../upstream/support.ts';
 import { begin, digestIn, FOREVER, follow, readAll, roomOf, siteOf, sourceAt } from './room.ts';
 
 test("a source that sends nothing any more is left for another follower's, which goes on where it stopped", async (t) => {
@@ -177,6 +178,22 @@ test('a fill that was just parked is gone on with, not fetched past the spool', 
     [undefined, ...[1, 2, 3, 4, 5].map((round) => `bytes=${50_000 * round}-`)],
   );
 });
+
+test('who has another upstream does not fail with the one that was asked first', async (t) => {
+  const blob = makeBlob('two upstreams', 100_000);
+  const good = await siteOf(t, 'good.example', blob);
+  const dead = { ...good, upstream: upstreamOf(t, { name: 'dead.example', urls: [await deadUrl(t)] }) };
+  const room = roomOf(t);
+  const [first, same, other] = [dead, dead, good].map((site) => begin(room, blob, sourceAt(site, blob)));
+  await t.throwsAsync(first ?? Promise.resolve());
+  await t.throwsAsync(same ?? Promise.resolve());
+  t.is((await other)?.size, 100_000);
+  t.is(good.fake.count({ role: 'cdn' }), 1);
+});
+
+async function deadUrl(t: ExecutionContext): Promise<URL> {
+  return new URL(`http://127.0.0.1:${await deadPort(t)}`);
+}
 
 test('a refused request leaves nothing in the spool', async (t) => {
   const blob = makeBlob('refused', 1000);
