@@ -3,17 +3,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import type { Fill } from '../../src/cache/fill.ts';
-import { Fills } from '../../src/cache/fills.ts';
-import { Follower } from '../../src/cache/follower.ts';
 import type { Source } from '../../src/cache/source.ts';
 import { type Events, subscribe } from '../../src/events.ts';
-import { parseDigest } from '../../src/oci/digest.ts';
 import { cachedRepository } from '../../src/oci/route.ts';
-import { DiskSpace } from '../../src/space/disk-space.ts';
-import { Content } from '../../src/store/content.ts';
-import { FileBackend } from '../../src/store/file-backend.ts';
-import { FileClaims } from '../../src/store/file-claims.ts';
-import { Spool } from '../../src/store/spool.ts';
 import type { Identity } from '../../src/upstream/contract.ts';
 import { Limit, type Limits } from '../../src/upstream/limit.ts';
 import { eventually } from '../pull/doors.ts';
@@ -22,6 +14,7 @@ import { type Blob, makeBlob, toBytes } from '../support/content.ts';
 import type { Fault } from '../support/upstream/fault.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
 import { upstreamOf } from '../upstream/support.ts';
+import { digestIn, follow, readAll, roomOf } from './room.ts';
 
 const MIB = 1 << 20;
 const SIZE = 8 * MIB;
@@ -72,36 +65,16 @@ async function slowFill(
   const path = `/v2/library/nginx/blobs/${blob.digest}`;
   const source = { upstream, repository, identity, path };
   const dir = directoryOf(t);
-  const claims = new FileClaims(join(dir, 'spool', 'claims'));
-  const ample = { size: 2 ** 40, reserve: 0, high: 1 };
-  const space = new DiskSpace({ root: dir, cache: join(dir, 'cache'), spool: join(dir, 'spool') }, claims, ample);
-  t.teardown(() => space[Symbol.asyncDispose]());
-  const content = new Content(new FileBackend(join(dir, 'cache')));
-  const patience = { alone: 60_000, withAlternative: 60_000 };
-  const fills = new Fills({ content, spool: new Spool(join(dir, 'spool')), claims, space }, { patience });
-  t.teardown(() => fills.close());
-  const digest = parseDigest(blob.digest);
-  const begun = digest && (await fills.begin(digest, source));
-  if (begun?.kind !== 'fill') throw new Error(`no fill but ${begun?.kind}`);
-  const follower = Follower.follow(begun.fill, source, { start: 0, end: SIZE });
-  t.teardown(() => follower[Symbol.asyncDispose]());
+  const { fills } = roomOf(t, dir, { alone: 60_000, withAlternative: 60_000 });
+  const begun = await fills.begin(digestIn(blob), source);
+  if (begun.kind !== 'fill') throw new Error(`no fill but ${begun.kind}`);
+  const read = readAll(follow(t, begun.fill, source), SIZE);
+  // Not every test waits for it, and with the test ends what it reads.
+  read.catch(() => undefined);
   const ranges = () => fake.requests.filter(({ role }) => role === 'cdn').map(({ headers }) => headers.range);
   const sidecar = () => readFile(join(dir, 'spool', `${blob.digest.replace(':', '-')}.json`), 'utf8').catch(() => '');
-  return { fake, source, fill: begun.fill, stall, read: readAll(follower), ranges, sidecar, received: () => bytes };
+  return { fake, source, fill: begun.fill, stall, read, ranges, sidecar, received: () => bytes };
 }
-
-async function readAll(reader: Follower): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  const buffer = new Uint8Array(1 << 16);
-  for (let at = 0; at < SIZE; ) {
-    const read = await reader.read(buffer.subarray(0, Math.min(buffer.length, SIZE - at)), at, NEVER);
-    parts.push(Buffer.from(buffer.subarray(0, read)));
-    at += read;
-  }
-  return Buffer.concat(parts);
-}
-
-const NEVER = new AbortController().signal;
 
 /** Where the ranges begin that were asked for, in order. */
 function starts(ranges: readonly (string | undefined)[]): number[] {
