@@ -37,7 +37,8 @@ type Body = Readable & Pick<Dispatcher.ResponseData['body'], 'dump'>;
 
 const HEAD_TIMEOUT = 30_000;
 const NO_PROGRESS = 30_000;
-const CONNECTIONS = 32;
+/** To one origin. Who comes when all carry a slow body waits, and the time for the head of its answer runs. */
+const CONNECTIONS = 128;
 const KEEP_ALIVE = 15_000;
 const MAX_HEAD = 65_536;
 
