@@ -19,12 +19,14 @@ interface Lie {
   readonly poisons?: boolean;
   /** For the answer to HEAD. */
   readonly headSize?: (size: number) => number;
-  /** Takes the gateway's patience, half a minute for each attempt: too long for every change. */
+  /** Takes the gateway's patience, half a minute for each of five attempts: too long for every change. */
   readonly isSlow?: boolean;
   /** The first request is cut after half, so that the lie is told to one with a Range. */
   readonly resumed?: boolean;
 }
 
+/** Milliseconds; longer than the gateway's. */
+const PATIENCE = 300_000;
 const EVIL = 'HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Type: application/json\r\n\r\nevil';
 const length = (value: string): string => `Content-Length: ${value}`;
 const honest = (size: number): string => length(`${size}`);
@@ -206,7 +208,7 @@ async function endure(scene: Scene, liar: Liar, name: string, { seed, random }: 
 
 async function pull(scene: Scene, { digest }: Blob, name: string, report: Report) {
   const url = `${scene.gateway.own}/v2/quay.io/library/app/blobs/${digest}`;
-  const answer = await scene.client.request(url, { timeout: 90_000 }).catch((error: Error) => error);
+  const answer = await scene.client.request(url, { timeout: PATIENCE }).catch((error: Error) => error);
   if (answer instanceof Error) {
     report.violation(`“${name}”: no answer: ${answer.message}`);
     return 'unreachable';
