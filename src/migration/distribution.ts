@@ -11,12 +11,11 @@ import {
   namesAt,
   remarkRelative,
   storageBelow,
+  USERS,
   unusedNames,
 } from './gateway.ts';
 import { remoteAt, upstreamOf, withoutOthers } from './registry.ts';
 
-const USERS =
-  'users are not there yet: whoever reaches the gateway may pull what is public; listen.*.allow names networks';
 const LOCAL = 'the cache lies on a local disk: set storage.root';
 const ADVICE: Readonly<Record<string, string>> = {
   auth: USERS,

@@ -9,12 +9,11 @@ import {
   namesAt,
   remarkRelative,
   storageBelow,
+  USERS,
   unusedNames,
 } from './gateway.ts';
 import { type Accounts, syncedUpstreams } from './zot-sync.ts';
 
-const USERS =
-  'users are not there yet: whoever reaches the gateway may pull what is public; listen.*.allow names networks';
 const NOT_YET = 'there is nothing like it';
 const ADVICE: Readonly<Record<string, string>> = {
   'http.tls.cacert': 'clients are not asked for certificates; listen.*.allow names networks',
