@@ -3,45 +3,20 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { makeBlob } from '../support/content.ts';
-import { TestGateway } from '../support/gateway.ts';
-import { blobsOf, makeImage, topOf } from '../support/image.ts';
-import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
-import { blobPath, eventually, filesBelow, onDisk, settledOnDisk, urlOf } from './doors.ts';
+import { blobsOf, makeImage } from '../support/image.ts';
+import { blobPath, eventually, filesBelow, onDisk, settledOnDisk } from './doors.ts';
+import { manifestFor, oneImage, REPOSITORY, type Stage } from './one-image.ts';
 
-const REGISTRY = 'mcr.microsoft.com';
-const REPOSITORY = 'library/nginx';
 const IMAGE = makeImage({ platforms: ['linux/amd64', 'linux/arm64'], layers: [400_000, 1000] });
+const AMD64 = manifestFor(IMAGE, 'amd64');
 
-interface Stage {
-  readonly upstream: FakeUpstream;
-  readonly gateway: TestGateway;
-}
-
-async function stage(t: ExecutionContext, complete: 'background' | 'off' = 'background'): Promise<Stage> {
-  const upstream = await startUpstream({ profile: 'mcr', tls: false });
-  t.teardown(() => upstream.close());
-  const gateway = await TestGateway.start({ upstreams: [upstream], settings: { [REGISTRY]: { complete } } });
-  t.teardown(() => gateway[Symbol.asyncDispose]());
-  upstream.add(REPOSITORY, IMAGE);
-  return { upstream, gateway };
-}
-
-/** The digest of an image's manifest for one platform. */
-function platform(name: string): string {
-  const { manifests } = JSON.parse(topOf(IMAGE).bytes.toString()) as {
-    manifests: { digest: string; platform: { architecture: string } }[];
-  };
-  return manifests.find((entry) => entry.platform.architecture === name)?.digest ?? '';
-}
-
-function get({ gateway }: Stage, rest: string) {
-  return gateway.client.request(urlOf(gateway, 'path', REGISTRY, REPOSITORY, rest));
-}
+const stage = (t: ExecutionContext, complete: 'background' | 'off' = 'background'): Promise<Stage> =>
+  oneImage(t, IMAGE, { complete });
 
 /** As a client does that has every layer already. */
 async function pullManifests(t: ExecutionContext, on: Stage): Promise<void> {
-  t.is((await get(on, 'manifests/latest')).digest, IMAGE.digest);
-  t.is((await get(on, `manifests/${platform('amd64')}`)).digest, platform('amd64'));
+  t.is((await on.get('manifests/latest')).digest, IMAGE.digest);
+  t.is((await on.get(`manifests/${AMD64}`)).digest, AMD64);
 }
 
 /** Waits until so much of a blob is in the spool. */
@@ -66,7 +41,7 @@ test.serial('layers that a client had already are fetched behind its back, for t
   );
   await on.upstream.down();
   await pullManifests(t, on);
-  for (const digest of blobsOf(IMAGE)) t.is((await get(on, `blobs/${digest}`)).digest, digest);
+  for (const digest of blobsOf(IMAGE)) t.is((await on.get(`blobs/${digest}`)).digest, digest);
 });
 
 test.serial('without being told to, nothing is fetched that nobody asked for', async (t) => {
@@ -84,7 +59,7 @@ test.serial('what is fetched ahead makes way for what a client waits for, and go
   await received(on, layer, 200_000);
   const wanted = makeBlob('wanted now', 500_000);
   on.upstream.addBlob(REPOSITORY, wanted);
-  t.is((await get(on, `blobs/${wanted.digest}`)).digest, wanted.digest);
+  t.is((await on.get(`blobs/${wanted.digest}`)).digest, wanted.digest);
   t.deepEqual(await settledOnDisk(on.gateway, layer), [blobPath(layer)]);
   stall.release();
   const requests = on.upstream.requests.filter(({ role }) => role === 'cdn');
@@ -118,5 +93,5 @@ test.serial('closing drops what waits and parks what runs', async (t) => {
   await received(on, layer, 200_000);
   await on.gateway.restart();
   t.true((await onDisk(on.gateway, layer)).some((file) => file.endsWith('.part')));
-  t.is((await get(on, `blobs/${layer}`)).digest, layer);
+  t.is((await on.get(`blobs/${layer}`)).digest, layer);
 });

@@ -1,48 +1,22 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { TestGateway } from '../support/gateway.ts';
-import { blobsOf, makeImage, topOf } from '../support/image.ts';
-import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
-import { blobPath, onDisk, settledOnDisk, urlOf } from './doors.ts';
+import { blobsOf, makeImage } from '../support/image.ts';
+import { blobPath, onDisk, settledOnDisk } from './doors.ts';
+import { manifestFor, oneImage, REGISTRY, type Stage } from './one-image.ts';
 
-const REGISTRY = 'mcr.microsoft.com';
-const REPOSITORY = 'library/nginx';
 const LAYERS = [300_000, 200_000, 100_000, 70_000, 1000, 1000, 1000, 1000];
 const IMAGE = makeImage({ platforms: ['linux/amd64', 'linux/arm64'], layers: LAYERS });
+const AMD64 = manifestFor(IMAGE, 'amd64');
 
-interface Stage {
-  readonly upstream: FakeUpstream;
-  readonly gateway: TestGateway;
-}
-
-async function stage(t: ExecutionContext, storage: Readonly<Record<string, unknown>> = {}): Promise<Stage> {
-  const upstream = await startUpstream({ profile: 'mcr', tls: false });
-  t.teardown(() => upstream.close());
-  const settings = { [REGISTRY]: { prefetch: 'layers' } };
-  const gateway = await TestGateway.start({ upstreams: [upstream], settings, config: { storage } });
-  t.teardown(() => gateway[Symbol.asyncDispose]());
-  upstream.add(REPOSITORY, IMAGE);
-  return { upstream, gateway };
-}
-
-/** The digest of the image's manifest for one platform. */
-function platform(name: string): string {
-  const { manifests } = JSON.parse(topOf(IMAGE).bytes.toString()) as {
-    manifests: { digest: string; platform: { architecture: string } }[];
-  };
-  return manifests.find((entry) => entry.platform.architecture === name)?.digest ?? '';
-}
-
-function get({ gateway }: Stage, rest: string) {
-  return gateway.client.request(urlOf(gateway, 'path', REGISTRY, REPOSITORY, rest));
-}
+const stage = (t: ExecutionContext, storage: Readonly<Record<string, unknown>> = {}): Promise<Stage> =>
+  oneImage(t, IMAGE, { prefetch: 'layers' }, storage);
 
 test("a platform's manifest brings its config and layers, each once, and nothing of other platforms", async (t) => {
   const on = await stage(t);
-  t.is((await get(on, 'manifests/latest')).digest, IMAGE.digest);
+  t.is((await on.get('manifests/latest')).digest, IMAGE.digest);
   await sleep(300);
   t.is(on.upstream.count({ kind: 'blob' }), 0, 'an index is of no platform');
-  await get(on, `manifests/${platform('amd64')}`);
+  await on.get(`manifests/${AMD64}`);
   for (const digest of blobsOf(IMAGE)) t.deepEqual(await settledOnDisk(on.gateway, digest), [blobPath(digest)]);
   for (const digest of blobsOf(IMAGE)) t.is(on.upstream.count({ method: 'GET', role: 'cdn', reference: digest }), 1);
   const others = blobsOf(IMAGE, 'linux/arm64').filter((digest) => !blobsOf(IMAGE).includes(digest));
@@ -52,11 +26,11 @@ test("a platform's manifest brings its config and layers, each once, and nothing
 
 test('a client that asks at the same time shares what was begun, and no right is asked for twice', async (t) => {
   const on = await stage(t);
-  await get(on, `manifests/${platform('amd64')}`);
+  await on.get(`manifests/${AMD64}`);
   await Promise.all(
     blobsOf(IMAGE).map(async (digest, at) => {
       await sleep(20 * at);
-      t.is((await get(on, `blobs/${digest}`)).digest, digest);
+      t.is((await on.get(`blobs/${digest}`)).digest, digest);
     }),
   );
   for (const digest of blobsOf(IMAGE)) {
@@ -67,7 +41,7 @@ test('a client that asks at the same time shares what was begun, and no right is
 
 test('nothing is fetched ahead that does not fit', async (t) => {
   const on = await stage(t, { size: '600k' });
-  t.is((await get(on, `manifests/${platform('amd64')}`)).status, 200);
+  t.is((await on.get(`manifests/${AMD64}`)).status, 200);
   await sleep(500);
   t.is(on.upstream.count({ kind: 'blob' }), 0);
 });
@@ -75,9 +49,9 @@ test('nothing is fetched ahead that does not fit', async (t) => {
 test('a manifest that was here already brings nothing', async (t) => {
   const on = await stage(t);
   await on.gateway.reload(REGISTRY, { prefetch: 'off' });
-  await get(on, `manifests/${platform('amd64')}`);
+  await on.get(`manifests/${AMD64}`);
   await on.gateway.reload(REGISTRY, { prefetch: 'layers' });
-  t.is((await get(on, `manifests/${platform('amd64')}`)).status, 200);
+  t.is((await on.get(`manifests/${AMD64}`)).status, 200);
   await sleep(1000);
   t.is(on.upstream.count({ kind: 'blob' }), 0);
 });
