@@ -27,7 +27,7 @@ export async function runInside(args: readonly string[]): Promise<number> {
   const isolation = ['--mount', '--net', '--pid', '--ipc', '--fork', '--kill-child', '--mount-proc'];
   const child = spawn('unshare', [...isolation, process.execPath, ...process.execArgv, ...args], {
     stdio: 'inherit',
-    env: { ...process.env, [INSIDE]: '1' },
+    env: { ...process.env, PATH: systemPath(), [INSIDE]: '1' },
   });
   const end = (): void => void child.kill('SIGKILL');
   process.once('exit', end);
@@ -37,14 +37,20 @@ export async function runInside(args: readonly string[]): Promise<number> {
   return typeof code === 'number' ? code : 1;
 }
 
+/** PATH without the folders that npm puts before it: a package has a command of the name nft, too. */
+function systemPath(): string {
+  const folders = `${process.env.PATH ?? ''}:/usr/sbin:/sbin`.split(':');
+  return folders.filter((folder) => !folder.endsWith('/node_modules/.bin')).join(':');
+}
+
 /** Makes loopback work in a network namespace. */
 export async function openLoopback(): Promise<void> {
   await execute('ip', ['link', 'set', 'lo', 'up']);
 }
 
 /** The programs among `names` that this machine does not have, in the folders of PATH and those of the system. */
-export async function missing(names: readonly string[], path = process.env.PATH ?? ''): Promise<string[]> {
-  const folders = `${path}:/usr/sbin:/sbin`.split(':');
+export async function missing(names: readonly string[], path = systemPath()): Promise<string[]> {
+  const folders = path.split(':');
   const absent: string[] = [];
   for (const name of names) {
     const found = await Promise.any(folders.map((folder) => access(`${folder}/${name}`, constants.X_OK))).then(
