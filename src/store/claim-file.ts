@@ -17,6 +17,9 @@ const END_STALE_AFTER = 60_000;
 const NOTE_AT = 1024;
 const NOTE_SIZE = 128;
 
+/** What this process holds, by id: other files that name it are what it could not remove. */
+const HELD = new Set<string>();
+
 /** A claim file as somebody else finds it. */
 interface Seen {
   /** Of this one holding of the claim; no other ever has it. */
@@ -67,6 +70,7 @@ export class ClaimFile {
   ): Promise<ClaimFile | undefined> {
     const id = randomUUID();
     const temporary = await writeTemporary(dirname(path), toJson({ id, name, ...SELF }));
+    HELD.add(id);
     let file: OpenFile | undefined;
     let won = false;
     try {
@@ -74,8 +78,12 @@ export class ClaimFile {
       won = await (seen === undefined ? linkNew(temporary, path) : replace(temporary, path, name, seen, staleAfter));
       return won ? new ClaimFile(path, id, file, seen?.note) : undefined;
     } finally {
-      await removeFile(temporary);
-      if (!won) await file?.close();
+      // What cannot be removed is swept later; a claim that was won must not be lost for it.
+      await removeFile(temporary).catch(() => undefined);
+      if (!won) {
+        HELD.delete(id);
+        await file?.close();
+      }
     }
   }
 
@@ -102,6 +110,7 @@ export class ClaimFile {
     } catch (error) {
       if (!hasCode(error, 'ENOENT')) throw error;
     } finally {
+      HELD.delete(this.#id);
       await this.#file.close();
     }
   }
@@ -146,13 +155,18 @@ function endPath(path: string, id: string): string {
 }
 
 function isStale(seen: Seen, staleAfter: number): boolean {
-  if (seen.holder !== undefined && isGone(seen.holder)) return true;
+  if (seen.holder !== undefined && (isGone(seen.holder) || isLeftBehind(seen))) return true;
   return seen.idle > staleAfter;
+}
+
+function isLeftBehind({ holder, id }: Seen): boolean {
+  return holder?.uuid === SELF.uuid && !HELD.has(id);
 }
 
 async function look(path: string): Promise<Seen | undefined> {
   await using file = await openFound(path, constants.O_RDONLY);
-  return file && see(file);
+  // Awaited here: what rejects while the file is being closed would be caught by nobody.
+  return file && (await see(file));
 }
 
 async function see(file: OpenFile): Promise<Seen> {

@@ -156,3 +156,20 @@ test('a released claim leaves nothing behind', async (t) => {
   await (await new FileClaims(directory).acquire('a'))?.release();
   t.deepEqual(readdirSync(directory), []);
 });
+
+test('a claim that could not be removed when it was released is free at once', async (t) => {
+  const directory = join(directoryOf(t), 'claims');
+  const claims = new FileClaims(directory);
+  const first = await claims.acquire('fill/left');
+  const [name = ''] = readdirSync(directory);
+  const bytes = readFileSync(join(directory, name));
+  const { id } = JSON.parse(bytes.toString('latin1').replace(/\0.*$/s, ''));
+  t.is(await claims.acquire('fill/left'), undefined);
+  await first?.release();
+  for (const left of [name, `${name}.${id}`]) writeFileSync(join(directory, left), bytes);
+  const second = await claims.acquire('fill/left');
+  t.not(second, undefined);
+  t.is(await claims.acquire('fill/left'), undefined);
+  await second?.release();
+  t.deepEqual(readdirSync(directory), []);
+});
