@@ -63,6 +63,14 @@ async function puppetOf(t: ExecutionContext, room: Room, blob: Blob): Promise<Pu
   };
 }
 
+/** A registry with the blob, and two processes on one directory: `here`, and `there`, whose fill the puppet plays. */
+async function sceneOf(t: ExecutionContext, blob: Blob) {
+  const site = await siteOf(t, 'shared.example', blob);
+  const here = roomOf(t);
+  const there = roomOf(t, here.dir);
+  return { site, here, there, puppet: await puppetOf(t, there, blob) };
+}
+
 /** A reader in `room` of what the puppet brings. */
 async function followIn(t: ExecutionContext, room: Room, blob: Blob, site: Site): Promise<Follower> {
   const begun = await room.fills.begin(digestIn(blob), sourceAt(site, blob));
@@ -118,9 +126,7 @@ test('readers of several processes follow one fetch, and each of them gets the h
 
 test('a small blob is given out once another process has verified it', async (t) => {
   const blob = makeBlob('small', 1000);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const puppet = await puppetOf(t, roomOf(t, here.dir), blob);
+  const { site, here, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 999);
   const reader = await followIn(t, here, blob, site);
   let isReady = false;
@@ -237,10 +243,7 @@ test('a process that waits for the answer of its upstream shows that it is alive
 
 test('who has read of bytes that another process found wrong is cut off; who comes later gets the right ones', async (t) => {
   const blob = makeBlob('wrong elsewhere', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const there = roomOf(t, here.dir);
-  const puppet = await puppetOf(t, there, blob);
+  const { site, here, there, puppet } = await sceneOf(t, blob);
   await puppet.write(Buffer.alloc(SIZE), 290_000);
   const early = await followIn(t, here, blob, site);
   await readAll(early, RELEASED);
@@ -267,10 +270,7 @@ test('who has read of bytes that another process found wrong is cut off; who com
 
 test('a fresh file under old words is not read', async (t) => {
   const blob = makeBlob('fresh file', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const there = roomOf(t, here.dir);
-  const puppet = await puppetOf(t, there, blob);
+  const { site, here, there, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 100_000);
   const reader = await followIn(t, here, blob, site);
   await readAll(reader, 100_000);
@@ -284,10 +284,7 @@ test('a fresh file under old words is not read', async (t) => {
 
 test('what comes after a third process went on from less than was read is not taken for the rest', async (t) => {
   const blob = makeBlob('a third', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const there = roomOf(t, here.dir);
-  const puppet = await puppetOf(t, there, blob);
+  const { site, here, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 50_000);
   await puppet.file.checkpoint();
   await puppet.write(contentOf(blob), 100_000);
@@ -311,10 +308,7 @@ test('what comes after a third process went on from less than was read is not ta
 
 test('a longer file in the place of the one that was read is not taken for it', async (t) => {
   const blob = makeBlob('replaced', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const there = roomOf(t, here.dir);
-  const puppet = await puppetOf(t, there, blob);
+  const { site, here, there, puppet } = await sceneOf(t, blob);
   await puppet.write(Buffer.alloc(SIZE), 50_000);
   const reader = await followIn(t, here, blob, site);
   await readAll(reader, 50_000);
@@ -358,9 +352,7 @@ test('a file that comes while one looks for that of an earlier start is not take
 
 test('readers whose other process has no disk any more go on by themselves', async (t) => {
   const blob = makeBlob('detached elsewhere', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const puppet = await puppetOf(t, roomOf(t, here.dir), blob);
+  const { site, here, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 100_000);
   const readers = [await followIn(t, here, blob, site), await followIn(t, here, blob, site)];
   const reading = readers.map((reader) => readAll(reader, SIZE));
@@ -374,9 +366,7 @@ test('readers whose other process has no disk any more go on by themselves', asy
 test('a range far ahead of another process is passed through, and only it', async (t) => {
   const size = 4 << 20;
   const blob = makeBlob('far ahead', size);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const puppet = await puppetOf(t, roomOf(t, here.dir), blob);
+  const { site, here, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 100_000);
   const begun = await here.fills.begin(digestIn(blob), sourceAt(site, blob));
   if (begun.kind !== 'fill') return t.fail(begun.kind);
@@ -413,9 +403,7 @@ test('a process that is refused says nothing about the others', async (t) => {
 
 test('what nobody reads here is not looked at any more, and begun with again when somebody comes', async (t) => {
   const blob = makeBlob('unread', SIZE);
-  const site = await siteOf(t, 'shared.example', blob);
-  const here = roomOf(t);
-  const puppet = await puppetOf(t, roomOf(t, here.dir), blob);
+  const { site, here, puppet } = await sceneOf(t, blob);
   await puppet.write(contentOf(blob), 100_000);
   const begun = await here.fills.begin(digestIn(blob), sourceAt(site, blob));
   if (begun.kind !== 'fill') return t.fail(begun.kind);
