@@ -11,15 +11,17 @@ export interface RouteTable extends Lookup {
   readonly hosted: readonly string[];
   /** What our own names mean when nothing else is said. */
   readonly fallback?: UpstreamConfig | undefined;
+  /** The paths of our own pages. */
+  readonly pages: Pick<ReadonlySet<string>, 'has'>;
 }
 
 export type RoutedConfig = Pick<Config, 'upstreams' | 'names' | 'hosted' | 'mirror'>;
 
-export function routeTable(config: RoutedConfig): RouteTable {
+export function routeTable(config: RoutedConfig, pages: RouteTable['pages']): RouteTable {
   const lookup = openLookup(config);
   const names = new Set(['localhost', ...config.names.map((name) => name.toLowerCase())]);
   const fallback = config.mirror.default === undefined ? undefined : lookup.upstream(config.mirror.default);
-  return { ...lookup, names, hosted: config.hosted.repositories, fallback };
+  return { ...lookup, names, hosted: config.hosted.repositories, fallback, pages };
 }
 
 /** Where a request came in. */

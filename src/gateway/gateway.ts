@@ -12,7 +12,7 @@ import { createServe, type ServeOptions } from './serve.ts';
 const { createServer } = process.getBuiltinModule('node:http');
 
 export interface GatewayOptions
-  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'rootCertificates' | 'via'>,
+  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'pages' | 'via'>,
     Omit<PassThroughOptions, 'via'> {
   readonly config: Pick<Config, 'listen' | 'metrics' | 'names' | 'mirror' | 'hosted' | 'upstreams'>;
   readonly tls: ServerOptions;
@@ -41,7 +41,7 @@ export interface Gateway {
 
 export function createGateway(options: GatewayOptions): Gateway {
   const { admin, config } = options;
-  let table = routeTable(config);
+  let table = routeTable(config, options.pages);
   const serve = createServe({
     ...options,
     table: () => table,
@@ -64,7 +64,7 @@ export function createGateway(options: GatewayOptions): Gateway {
     tlsServers: each(https, ({ server }) => server),
     close,
     reroute(next) {
-      table = routeTable(next);
+      table = routeTable(next, options.pages);
     },
     async listen() {
       try {

@@ -13,7 +13,7 @@ const BELOW_NAMESPACE = /^\/([^/]+)(\/v2(?:\/.*)?)$/;
 export function routeOwnName(table: RouteTable, method: string, origin: string, path: string, query: string): Target {
   if (!isApi(path)) {
     const [, named = '', below] = BELOW_NAMESPACE.exec(path) ?? [];
-    if (below === undefined) return routePage(method, origin, path);
+    if (below === undefined) return routePage(table, method, origin, path, query);
     return routeOwnName(table, method, origin, below, `ns=${encodeURIComponent(named)}&${query}`);
   }
   const { namespace, rest } = takeNamespace(query);
@@ -33,10 +33,10 @@ export function routeOwnName(table: RouteTable, method: string, origin: string, 
   return { kind: 'registry', door: found.door, origin, route: contentRoute(endpoint, found.repository, rest) };
 }
 
-function routePage(method: string, origin: string, path: string): Target {
-  if (path !== '/' && path !== '/ca.crt') throw new RegistryError('UNSUPPORTED', 'no such page', { status: 404 });
+function routePage(table: RouteTable, method: string, origin: string, path: string, query: string): Target {
+  if (!table.pages.has(path)) throw new RegistryError('UNSUPPORTED', 'no such page', { status: 404 });
   if (!isRead(method)) throw new RegistryError('UNSUPPORTED');
-  return { kind: 'page', page: path, origin };
+  return { kind: 'page', page: path, query, origin };
 }
 
 function nameOf(endpoint: Endpoint): string {

@@ -1,31 +1,47 @@
 import type { Reply } from '../registry/exchange.ts';
 
-/** Answers for the pages of our own names: what this is, and the certificate that makes clients believe it. */
-export function pageReply(page: '/' | '/ca.crt', origin: string, rootCertificates: string): Reply {
-  return page === '/ca.crt'
-    ? text('application/x-x509-ca-cert', rootCertificates)
-    : text('text/plain; charset=utf-8', welcome(origin));
+/** What a page may know of the request for it. */
+export interface PageRequest {
+  /** `http[s]://host[:port]`, as the client spoke to us. */
+  readonly origin: string;
+  readonly query: URLSearchParams;
+  /** The lines of its Accept field. */
+  readonly accept: readonly string[];
 }
 
-function text(contentType: string, content: string): Reply {
-  const body = { kind: 'bytes', bytes: Buffer.from(content) } as const;
-  return { status: 200, headers: { 'Content-Type': contentType }, body, outcome: { cache: 'none', why: 'page' } };
+export interface Page {
+  readonly contentType: string;
+  readonly body: string | Uint8Array;
+  /** Beside those that every page has, or instead of them. */
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Docker speaks plain HTTP to its own machine alone. */
-const ELSEWHERE = /^http:\/\/(?!(?:localhost|127\.[\d.]+|\[::1\])(?::|$))/;
-const INSECURE = `
-Docker wants TLS from every host but localhost: add this one to its "insecure-registries", or use the https port.
-`;
+/** Makes a page as it is now; for HEAD too. */
+export type PageMaker = (request: PageRequest) => Page | Promise<Page>;
 
-function welcome(origin: string): string {
-  const host = origin.replace(/^https?:\/\//, '');
-  return `This is Layover, a caching gateway for container registries.
+/** The pages of our own names by their paths, such as `/`. */
+export type Pages = ReadonlyMap<string, PageMaker>;
 
-To trust it, install its root certificate on the machine that pulls:
-  curl -o layover.crt ${origin}/ca.crt
+/** Pages load nothing from elsewhere, run no script that stands in them, and are shown in no frame. */
+const POLICY =
+  "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
+  "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-To pull through it without changing anything else, name the registry first:
-  docker pull ${host}/docker.io/library/alpine
-${ELSEWHERE.test(origin) ? INSECURE : ''}`;
+const HEADERS = {
+  'Content-Security-Policy': POLICY,
+  'X-Content-Type-Options': 'nosniff',
+  'Referrer-Policy': 'no-referrer',
+  'Cross-Origin-Resource-Policy': 'same-origin',
+  'Cache-Control': 'no-store',
+};
+
+export async function pageReply(page: PageMaker | undefined, request: PageRequest): Promise<Reply> {
+  if (page === undefined) throw new Error('routing knows a page that is not there');
+  const { contentType, body, headers } = await page(request);
+  return {
+    status: 200,
+    headers: { 'Content-Type': contentType, ...HEADERS, ...headers },
+    body: { kind: 'bytes', bytes: typeof body === 'string' ? Buffer.from(body) : body },
+    outcome: { cache: 'none', why: 'page' },
+  };
 }

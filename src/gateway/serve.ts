@@ -4,7 +4,7 @@ import { ANONYMOUS, type Caller } from '../auth/principal.ts';
 import { RegistryError } from '../oci/error.ts';
 import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
 import type { RouteTable } from './door.ts';
-import { pageReply } from './pages.ts';
+import { type Pages, pageReply } from './pages.ts';
 import type { PassThrough } from './pass-through.ts';
 import { expectsContinue, hasBody, type RequestHead, readHead } from './request-head.ts';
 import { route } from './route.ts';
@@ -20,8 +20,8 @@ export interface ServeOptions {
   /** Who an Authorization header makes of a client of an upstream. Only called on the transparent door. */
   readonly identify: (authorization: string | undefined, upstream: string) => Caller | Promise<Caller>;
   readonly passThrough: PassThrough;
-  /** PEM of the roots that clients are to trust, as they are now. */
-  readonly rootCertificates: () => string;
+  /** Of our own names; never shown on presented ones. */
+  readonly pages: Pages;
   /** Our name in `Via`. */
   readonly via: string;
 }
@@ -85,8 +85,11 @@ async function replyTo(
   trace: Trace,
 ): Promise<Reply> {
   switch (target.kind) {
-    case 'page':
-      return pageReply(target.page, target.origin, options.rootCertificates());
+    case 'page': {
+      const { accept } = head.fields;
+      const asked = { origin: target.origin, query: new URLSearchParams(target.query), accept };
+      return pageReply(options.pages.get(target.page), asked);
+    }
     case 'redirect':
       return { status: 308, headers: { Location: target.location, 'Content-Length': '0' }, outcome: NOT_CACHED };
     case 'pass': {

@@ -8,7 +8,7 @@ export type Target =
   | { readonly kind: 'registry'; readonly door: Door; readonly route: Route; readonly origin: string }
   | PassTarget
   | { readonly kind: 'redirect'; readonly location: string }
-  | { readonly kind: 'page'; readonly page: '/' | '/ca.crt'; readonly origin: string };
+  | { readonly kind: 'page'; readonly page: string; readonly query: string; readonly origin: string };
 
 /** A request that goes to the upstream as it is, because it is neither cacheable nor ours. */
 export interface PassTarget {

@@ -10,6 +10,7 @@ import { keepFresh, tlsOptions } from '../tls/server-options.ts';
 import { toClientError } from '../upstream/failure.ts';
 import { VIA } from '../upstream/via.ts';
 import type { CrewMetrics } from './crew-metrics.ts';
+import { openPages } from './pages.ts';
 import type { Rooms } from './rooms.ts';
 import type { Upstreams } from './upstreams.ts';
 
@@ -43,7 +44,7 @@ export function openGateway(
     }),
     endpoints: createEndpoints({ ...rooms, toClientError }),
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
-    rootCertificates: () => identity.rootCertificates,
+    pages: openPages(identity),
     via: VIA.split(' ')[1] ?? VIA,
     agent: (upstream, base) => upstreams.agent(upstream, base),
     pace: (upstream, body) => upstreams.pace(upstream, body),

@@ -8,7 +8,7 @@ import { upstreamConfig } from './start.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
-const table = routeTable({
+const config = {
   names: ['Gateway.lan', '10.0.0.5'],
   mirror: { default: 'docker.io' },
   hosted: { repositories: ['team/**'] },
@@ -23,7 +23,8 @@ const table = routeTable({
     'lscr.io': upstreamConfig('lscr.io', { tokenHosts: ['ghcr.io'] }),
     lab: upstreamConfig('lab', { hosts: ['lab.example'], urls: [new URL('http://10.1.1.1:5000/base')] }),
   },
-});
+};
+const table = routeTable(config, new Set(['/', '/ca.crt']));
 
 /** A target in one line: what it is, by which door, and what is asked for. */
 function summary(asked: Asked): string {
@@ -123,6 +124,7 @@ test('everything else on a presented host is passed to the upstream, web pages t
     ['docker.io', 'DELETE', '/v2/', `${hub} /v2/`],
     ['index.docker.io', 'GET', '/v1/search?q=a&ns=b', 'pass docker.io https://index.docker.io /v1/search?q=a&ns=b'],
     ['docker.io', 'GET', '/', 'pass docker.io https://docker.io /'],
+    ['docker.io', 'GET', '/ca.crt', 'pass docker.io https://docker.io /ca.crt'],
     ['docker.io', 'GET', '/v2x/', 'pass docker.io https://docker.io /v2x/'],
     ['auth.docker.io', 'GET', '/v2/', 'pass docker.io https://auth.docker.io /v2/'],
     ['auth.docker.io', 'GET', '/x', 'pass docker.io https://auth.docker.io /x'],

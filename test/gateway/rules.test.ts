@@ -9,12 +9,8 @@ import { upstreamConfig } from './start.ts';
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
 function judge(rules: { allow?: string[]; deny?: string[] }, target: string, method = 'GET'): string | undefined {
-  const table = routeTable({
-    names: [],
-    mirror: {},
-    hosted: { repositories: [] },
-    upstreams: { 'reg.example': upstreamConfig('reg.example', { deny: [], ...rules }) },
-  });
+  const upstreams = { 'reg.example': upstreamConfig('reg.example', { deny: [], ...rules }) };
+  const table = routeTable({ names: [], mirror: {}, hosted: { repositories: [] }, upstreams }, new Set());
   const asked = { listener: 'https', sni: 'reg.example', hosts: ['reg.example'], method, target } as const;
   return ruleAgainst(table, route(table, asked));
 }

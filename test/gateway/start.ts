@@ -7,6 +7,7 @@ import { ANONYMOUS } from '../../src/auth/principal.ts';
 import type { UpstreamConfig } from '../../src/config/config.ts';
 import { type RequestEvent, subscribe } from '../../src/events.ts';
 import { createGateway, type Gateway, type GatewayAddresses, type GatewayOptions } from '../../src/gateway/gateway.ts';
+import type { PageRequest, Pages } from '../../src/gateway/pages.ts';
 import type { ByteSource, Reply } from '../../src/registry/exchange.ts';
 import { createAuthority } from '../support/pki.ts';
 
@@ -40,6 +41,12 @@ export function upstreamConfig(name: string, some: Partial<UpstreamConfig> = {})
   };
 }
 
+/** As far as the gateway is concerned. */
+const pages: Pages = new Map([
+  ['/', ({ origin }: PageRequest) => ({ contentType: 'text/plain', body: `see ${origin}/ca.crt` })],
+  ['/ca.crt', () => ({ contentType: 'application/x-x509-ca-cert', body: ca })],
+]);
+
 export interface Running {
   readonly gateway: Gateway;
   readonly bound: GatewayAddresses;
@@ -65,7 +72,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
     },
     tls: { cert, key },
     via: 'layover-test',
-    rootCertificates: () => ca,
+    pages,
     endpoints: async () => text('hello'),
     identify: (authorization) => ({ ...ANONYMOUS, ...(authorization !== undefined && { authorization }) }),
     agent: () => new Agent({ keepAlive: true }),
