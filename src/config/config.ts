@@ -75,6 +75,8 @@ export interface Config {
     readonly https: AtLeastOne<ListenAddress>;
     readonly http: AtLeastOne<ListenAddress>;
     readonly admin: AtLeastOne<ListenAddress>;
+    /** Networks (CIDR) of the proxies whose word about their clients counts on the addresses of `http`. */
+    readonly proxies: readonly string[];
   };
   /** `public`: `/metrics` is answered on the plain listener too. */
   readonly metrics: 'admin' | 'public';

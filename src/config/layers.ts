@@ -29,7 +29,7 @@ export function overlay(lower: unknown, upper: unknown): unknown {
 /** Every key outside `upstreams`, spelled as in a file. */
 export const DEFAULTS: Tree = {
   processes: 1,
-  listen: { https: '[::]:443', http: '[::]:5000', admin: '127.0.0.1:9464' },
+  listen: { https: '[::]:443', http: '[::]:5000', admin: '127.0.0.1:9464', proxies: [] },
   metrics: 'admin',
   names: ['gateway.lan'],
   certs: { dir: './certs', permit: PUBLIC_REGISTRIES },

@@ -48,17 +48,16 @@ function choice<const Choices extends readonly string[]>(...choices: Choices) {
 }
 
 const address = text('an address such as "[::]:443", 0.0.0.0:443 or :5000', parseAddress);
+const network = text('a network such as 192.0.2.0/24 or 2001:db8::/32', parseNetwork);
 const allowed = map({
   address,
-  allow: z
-    .array(text('a network such as 192.0.2.0/24 or 2001:db8::/32', parseNetwork), { error: 'a list' })
-    .min(1, { error: 'at least one network' })
-    .optional(),
+  allow: z.array(network, { error: 'a list' }).min(1, { error: 'at least one network' }).optional(),
 }).transform(({ address: bound, allow }): ListenAddress => (allow === undefined ? bound : { ...bound, allow }));
 const listener = z.union([address, allowed]);
 const listeners = z
   .union([address, allowed, z.array(listener).min(1, { error: 'at least one address' })])
   .transform((written) => [written].flat() as readonly ListenAddress[] as AtLeastOne<ListenAddress>);
+const proxy = text('an address or a network such as 127.0.0.1 or 192.0.2.0/24', parseNetwork);
 const path = text('a path', parsePath);
 const patterns = list(text('a repository pattern such as team/** or team/app-*', parsePattern));
 const images = list(text('a pattern such as library/**, acme/app-* or acme/app:v*', parseImagePattern));
@@ -140,7 +139,7 @@ const PROCESSES = 'a whole number from 1 to 64';
 /** The configuration as written, defaults filled in. */
 export const schema = map({
   processes: z.int({ error: PROCESSES }).min(1, PROCESSES).max(64, PROCESSES),
-  listen: map({ https: listeners, http: listeners, admin: listeners }),
+  listen: map({ https: listeners, http: listeners, admin: listeners, proxies: list(proxy) }),
   metrics: choice('admin', 'public'),
   names: list(text('a host name or an IP address', parseHostOrIp)),
   certs: map({

@@ -24,7 +24,7 @@ export function planOf({ processes, storage, log, listen }: Config, text: string
 
 /** The addresses of a configuration with the descriptors that stand for them, in the order of {@link Plan.listen}. */
 export function withDescriptors(
-  { https, http, admin }: Config['listen'],
+  { https, http, admin, proxies }: Config['listen'],
   descriptors: readonly number[],
 ): Config['listen'] {
   const rest = descriptors.values();
@@ -37,5 +37,5 @@ export function withDescriptors(
     if (value === undefined) throw new Error('the addresses of the configuration are not those of the supervisor');
     return value;
   };
-  return { https: each(https), http: each(http), admin: each(admin) };
+  return { https: each(https), http: each(http), admin: each(admin), proxies };
 }

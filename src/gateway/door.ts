@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { type Lookup, openLookup, type PresentedHost } from '../config/lookup.ts';
 import { RegistryError } from '../oci/error.ts';
+import type { Arrival } from './arrival.ts';
 
 /** The part of the configuration that decides where a request goes, indexed by what requests spell. */
 export interface RouteTable extends Lookup {
@@ -24,15 +25,6 @@ export function routeTable(config: RoutedConfig, pages: RouteTable['pages']): Ro
   return { ...lookup, names, hosted: config.hosted.repositories, fallback, pages };
 }
 
-/** Where a request came in. */
-export interface Arrival {
-  readonly listener: 'https' | 'http';
-  /** Server name of the TLS handshake. */
-  readonly sni?: string;
-  /** Every Host field of the request. */
-  readonly hosts: readonly string[];
-}
-
 /** The host a client may be taken to have meant, with what it is to us; `undefined` presented: our own name. */
 export interface Addressed {
   /** Lower case, without port and trailing dot; IPv6 in brackets. */
@@ -44,10 +36,10 @@ export interface Addressed {
 
 /**
  * Settles whom a request addresses. TLS is routed by SNI and Host must agree; without SNI only our own names can be
- * meant. Throws BAD_REQUEST for a missing, repeated or malformed Host and MISDIRECTED where the two disagree.
+ * meant. A proxy that is believed has settled that itself. Throws BAD_REQUEST for a missing, repeated or malformed Host and MISDIRECTED where the two disagree.
  */
 export function addressed(table: RouteTable, arrival: Arrival): Addressed {
-  const { host, port } = parseHost(arrival.hosts);
+  const { host, port } = parseHost(arrival.hosts, 'Host');
   const sni = arrival.sni === undefined ? undefined : withoutDot(arrival.sni.toLowerCase());
   const presented = table.presented(host);
   // A TLS session may be resumed for a name that was ours when it began.
@@ -55,9 +47,15 @@ export function addressed(table: RouteTable, arrival: Arrival): Addressed {
   if (arrival.listener === 'https' && !(isKnown && (sni === undefined ? presented === undefined : sni === host))) {
     throw new RegistryError('MISDIRECTED', 'the Host header names another host than the TLS handshake did');
   }
-  const ownPort = arrival.listener === 'https' ? '443' : '80';
-  const suffix = port === undefined || port === ownPort ? '' : `:${port}`;
-  return { host, origin: `${arrival.listener}://${host}${suffix}`, presented };
+  return { host, origin: originOf(arrival, { host, port }, presented !== undefined), presented };
+}
+
+/** A registry is spoken to over TLS, unless the proxy says otherwise. */
+function originOf({ listener, proxied }: Arrival, asked: Host, isPresented: boolean): string {
+  const { host, port } = proxied?.hosts.length ? parseHost(proxied.hosts, 'X-Forwarded-Host') : asked;
+  const scheme = proxied?.scheme ?? (proxied && isPresented ? 'https' : listener);
+  const ownPort = scheme === 'https' ? '443' : '80';
+  return `${scheme}://${host}${port === undefined || port === ownPort ? '' : `:${port}`}`;
 }
 
 function isOwn(table: RouteTable, host: string): boolean {
@@ -67,10 +65,15 @@ function isOwn(table: RouteTable, host: string): boolean {
 
 const HOST = /^(\[[0-9a-f:.]+\]|[a-z0-9_](?:[a-z0-9._-]*[a-z0-9_])?)\.?(?::([0-9]{1,5}))?$/;
 
-function parseHost(hosts: readonly string[]): { host: string; port: string | undefined } {
+interface Host {
+  readonly host: string;
+  readonly port: string | undefined;
+}
+
+function parseHost(hosts: readonly string[], field: string): Host {
   const [only = '', ...more] = hosts;
   const match = more.length > 0 || only.length > 260 ? null : HOST.exec(only.toLowerCase());
-  if (match === null) throw new RegistryError('BAD_REQUEST', 'exactly one well-formed Host header is required');
+  if (match === null) throw new RegistryError('BAD_REQUEST', `exactly one well-formed ${field} header is required`);
   return { host: match[1] ?? '', port: match[2] };
 }
 

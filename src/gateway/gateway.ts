@@ -1,6 +1,7 @@
 import type { RequestListener } from 'node:http';
 import { createServer as createTlsServer, type Server, type ServerOptions } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { admission } from '../config/admission.ts';
 import type { AtLeastOne, Config } from '../config/config.ts';
 import { publish } from '../events.ts';
 import { type RoutedConfig, routeTable } from './door.ts';
@@ -44,6 +45,7 @@ export function createGateway(options: GatewayOptions): Gateway {
   let table = routeTable(config, options.pages);
   const serve = createServe({
     ...options,
+    believes: admission(config.listen.proxies),
     table: () => table,
     passThrough: createPassThrough(options),
   });

@@ -4,7 +4,6 @@ import type { RequestHeaders } from '../registry/exchange.ts';
 
 /** What the gateway reads of a request's head; every other field stops here. */
 export interface RequestHead {
-  readonly hosts: readonly string[];
   readonly authorization: string | undefined;
   readonly fields: RequestHeaders;
 }
@@ -32,7 +31,6 @@ export function readHead(request: IncomingMessage, via: string): RequestHead {
   const authorizations = linesOf(rawHeaders, 'authorization');
   if (authorizations.length > 1) throw new RegistryError('BAD_REQUEST', 'more than one Authorization header');
   return {
-    hosts: linesOf(rawHeaders, 'host'),
     authorization: authorizations[0],
     fields: {
       accept: linesOf(rawHeaders, 'accept'),

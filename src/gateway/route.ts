@@ -2,7 +2,8 @@ import type { UpstreamConfig } from '../config/config.ts';
 import type { PresentedHost } from '../config/lookup.ts';
 import { RegistryError } from '../oci/error.ts';
 import { parseEndpoint, TOKEN_PATH } from '../oci/route.ts';
-import { type Addressed, type Arrival, addressed, type RouteTable } from './door.ts';
+import type { Arrival } from './arrival.ts';
+import { type Addressed, addressed, type RouteTable } from './door.ts';
 import { routeOwnName } from './own-name.ts';
 import { cached, contentRoute, isApi, isContent, isRead, type Target, takeNamespace } from './target.ts';
 
@@ -18,7 +19,7 @@ export function route(table: RouteTable, asked: Asked): Target {
   const { path, query } = splitTarget(asked.target);
   const to = addressed(table, asked);
   if (to.presented === undefined) return routeOwnName(table, asked.method, to.origin, path, query);
-  if (asked.listener === 'https') return routePresented(asked, to, to.presented, path, query);
+  if (asked.listener === 'https' || asked.proxied) return routePresented(asked, to, to.presented, path, query);
   if (!isApi(path)) return { kind: 'redirect', location: `https://${to.host}${asked.target}` };
   throw new RegistryError('MISDIRECTED', `${to.host} is served over https only`);
 }

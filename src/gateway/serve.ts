@@ -1,8 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
-import type { TLSSocket } from 'node:tls';
 import { ANONYMOUS, type Caller } from '../auth/principal.ts';
 import { RegistryError } from '../oci/error.ts';
 import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
+import { type Arrived, arrivalOf, type Believes } from './arrival.ts';
 import type { RouteTable } from './door.ts';
 import { type Pages, pageReply } from './pages.ts';
 import type { PassThrough } from './pass-through.ts';
@@ -22,6 +22,7 @@ export interface ServeOptions {
   readonly passThrough: PassThrough;
   /** Of our own names; never shown on presented ones. */
   readonly pages: Pages;
+  readonly believes: Believes;
   /** Our name in `Via`. */
   readonly via: string;
 }
@@ -31,14 +32,15 @@ export type Serve = (listener: 'https' | 'http', request: IncomingMessage, respo
 /** The way of every request: read its head, route it, get a reply, write it, tell about it. Never throws. */
 export function createServe(options: ServeOptions): Serve {
   return (listener, request, response) => {
-    const trace = new Trace(request, response);
-    void serve(options, listener, request, response, trace).catch((error: unknown) => trace.failed(error));
+    const arrival = arrivalOf(listener, request, options.believes);
+    const trace = new Trace(request, response, arrival);
+    void serve(options, arrival, request, response, trace).catch((error: unknown) => trace.failed(error));
   };
 }
 
 async function serve(
   options: ServeOptions,
-  listener: 'https' | 'http',
+  arrival: Arrived,
   request: IncomingMessage,
   response: ServerResponse,
   trace: Trace,
@@ -46,13 +48,7 @@ async function serve(
   try {
     const head = readHead(request, options.via);
     const table = options.table();
-    const target = route(table, {
-      listener,
-      ...serverName(request),
-      hosts: head.hosts,
-      method: trace.method,
-      target: request.url ?? '',
-    });
+    const target = route(table, { ...arrival, method: trace.method, target: request.url ?? '' });
     trace.target = target;
     const rule = ruleAgainst(table, target);
     const reply =
@@ -69,11 +65,6 @@ async function serve(
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
   }
-}
-
-function serverName({ socket }: IncomingMessage): { sni?: string } {
-  const { servername } = socket as Partial<TLSSocket>;
-  return typeof servername === 'string' && servername !== '' ? { sni: servername } : {};
 }
 
 async function replyTo(

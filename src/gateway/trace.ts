@@ -4,6 +4,7 @@ import { publish, type RequestEvent } from '../events.ts';
 import { RegistryError } from '../oci/error.ts';
 import { referenceText } from '../oci/route.ts';
 import type { Outcome, Route } from '../registry/exchange.ts';
+import type { Arrived } from './arrival.ts';
 import type { Answering } from './send.ts';
 import { isApi, type Target } from './target.ts';
 
@@ -26,11 +27,12 @@ export class Trace implements Answering {
   #firstByte: number | undefined;
   #error: string | undefined;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
+  constructor(request: IncomingMessage, response: ServerResponse, { client, hosts }: Arrived) {
     this.#response = response;
-    this.#client = (request.socket.remoteAddress ?? '').replace(/^::ffff:/, '');
+    this.#client = client;
     const { headers, httpVersion, method = '' } = request;
-    const { host = '', 'user-agent': userAgent = '', referer = '' } = headers;
+    const { 'user-agent': userAgent = '', referer = '' } = headers;
+    const [host = ''] = hosts;
     this.#head = { host, httpVersion, userAgent, referer };
     this.method = method;
     this.path = (request.url ?? '').split('?', 1)[0] ?? '';

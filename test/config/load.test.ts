@@ -57,6 +57,7 @@ test('without a file the embedded defaults hold', async (t) => {
     https: [{ host: '::', port: 443, fallbackPort: 8443 }],
     http: [{ host: '::', port: 5000 }],
     admin: [{ host: '127.0.0.1', port: 9464 }],
+    proxies: [],
   });
   t.deepEqual(config.names, ['gateway.lan']);
   t.deepEqual(config.certs, { dir: join(cwd, 'certs'), permit: PUBLIC_REGISTRIES });
@@ -285,7 +286,7 @@ test('limits are read in each of their forms', async (t) => {
 
 test('addresses, durations and pins are read in each of their forms', async (t) => {
   const config = await load(
-    'listen: { https: ":0", http: localhost:1, admin: "[::1]:65535" }\ngrants: { offline: 0 }\n' +
+    'listen: { https: ":0", http: localhost:1, admin: "[::1]:65535", proxies: [127.0.0.1, 10.0.0.0/8, "FD00::1"] }\ngrants: { offline: 0 }\n' +
       'dns: { servers: [9.9.9.9, "[::1]:53", "2620:fe::fe"], pins: { A.lan: 10.0.0.1, b.lan: ["::1", 10.0.0.2] } }\n' +
       'log: { access: { file: "-" } }\nupstreams: { ghcr.io: { tags: { ttl: 1h30m, staleOnError: 500ms } } }',
   );
@@ -293,6 +294,7 @@ test('addresses, durations and pins are read in each of their forms', async (t) 
     https: [{ host: '::', port: 0 }],
     http: [{ host: 'localhost', port: 1 }],
     admin: [{ host: '::1', port: 65535 }],
+    proxies: ['127.0.0.1/32', '10.0.0.0/8', 'fd00::1/128'],
   });
   t.is(config.grants.offline, 0);
   t.deepEqual(config.dns.servers, ['9.9.9.9', '[::1]:53', '2620:fe::fe']);

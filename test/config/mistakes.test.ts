@@ -66,8 +66,8 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
   [
     'unknown keys, one of them misspelled',
     'listen:\n  htps: ":443"\n  zebra: 1\nupstream: {}\n',
-    '2:3 listen.htps: expected one of https, http, admin, got "htps" (did you mean https?)',
-    '3:3 listen.zebra: expected one of https, http, admin, got "zebra"',
+    '2:3 listen.htps: expected one of https, http, admin, proxies, got "htps" (did you mean https?)',
+    '3:3 listen.zebra: expected one of https, http, admin, proxies, got "zebra"',
     '4:1 upstream: expected one of processes, listen, metrics, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "upstream" (did you mean upstreams?)',
   ],
   [

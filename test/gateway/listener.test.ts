@@ -23,7 +23,7 @@ const address = { host: '127.0.0.1', port: 0 };
 
 function config(listen: Partial<GatewayOptions['config']['listen']>): GatewayOptions['config'] {
   return {
-    listen: { https: [address], http: [address], admin: [address], ...listen },
+    listen: { https: [address], http: [address], admin: [address], proxies: [], ...listen },
     metrics: 'admin',
     names: ['gateway.lan'],
     mirror: {},

@@ -51,7 +51,7 @@ async function startWith(
 function startTo(t: ExecutionContext, url: string, some: Partial<GatewayOptions> = {}): Promise<Running> {
   const anyPort = { host: '127.0.0.1', port: 0 };
   const config: GatewayOptions['config'] = {
-    listen: { https: [anyPort], http: [anyPort], admin: [anyPort] },
+    listen: { https: [anyPort], http: [anyPort], admin: [anyPort], proxies: [] },
     metrics: 'admin',
     names: [],
     mirror: {},

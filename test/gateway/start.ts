@@ -63,7 +63,7 @@ export interface Running {
 export async function start(t: ExecutionContext, some: Partial<GatewayOptions> = {}): Promise<Running> {
   const gateway = createGateway({
     config: {
-      listen: { https: [anyPort], http: [anyPort], admin: [anyPort] },
+      listen: { https: [anyPort], http: [anyPort], admin: [anyPort], proxies: [] },
       metrics: 'admin',
       names: ['gateway.lan', '127.0.0.1'],
       mirror: { default: 'registry.example' },
