@@ -9,6 +9,8 @@ const USAGE = `usage: layover <command> [--config FILE]
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
+  names           the names that have to lead to the gateway; --format hosts or corefile with --address IP[,IP…]: as a
+                  hosts file, or as the configuration of a name server (CoreDNS); [--out FILE]
   log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
@@ -35,6 +37,8 @@ const OPTIONS = {
   by: { type: 'string' },
   html: { type: 'string' },
   map: { type: 'string', multiple: true },
+  address: { type: 'string' },
+  format: { type: 'string' },
 } as const;
 
 /** Commands of two words that files follow. */
@@ -65,6 +69,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./check.ts')).check(load, json);
       case 'config schema':
         return (await import('./schema.ts')).showSchema();
+      case 'names':
+        return say(await (await import('./names.ts')).showNames(await load(), values));
       case 'log report':
         return await (await import('./log-report.ts')).logReport(positionals.slice(2), values, load);
       case 'import-config zot':
