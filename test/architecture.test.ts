@@ -35,6 +35,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   tls: { imports: ['events'], packages: ['node-forge'] },
   gateway: { imports: ['oci', 'events', 'config', 'auth', 'registry', 'tls'], packages: ['http-proxy-3'] },
   index: { imports: ['oci', 'events', 'store'], packages: ['node:sqlite'] },
+  setup: { imports: ['config'] },
   pages: { imports: [] },
   upkeep: { imports: ['oci', 'events', 'store', 'index', 'cache'] },
   admin: { imports: ['oci', 'events', 'auth', 'cache', 'store', 'index', 'upkeep', 'telemetry'] },
