@@ -6,6 +6,8 @@ import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 export const ROOT = dirname(dirname(fileURLToPath(import.meta.url)));
+/** Whether this is a clone, with its sources. A package has them as JavaScript in `dist/`. */
+export const IS_CLONE = existsSync(join(ROOT, 'src'));
 
 const NEEDED = '26.0.0';
 const WINDOWS = process.platform === 'win32';
@@ -23,7 +25,8 @@ export function launch(script, args, { flags = [], development = false, onRuntim
   const present = runtimes();
   if (isIncomplete(development || present.length === 0)) install();
   const runtime = runtimes()[0];
-  if (!runtime) fail(ADVICE);
+  if (!runtime)
+    fail(`this needs Node.js 26 or newer, and this is ${process.version}.\n${IS_CLONE ? IN_CLONE : IN_PACKAGE}`);
   onRuntime(runtime.version);
   become(runtime.path, ['--disable-warning=ExperimentalWarning', ...flags, script, ...args], environment());
 }
@@ -34,8 +37,10 @@ export function fail(message, code = 1) {
   process.exit(code);
 }
 
-const ADVICE = `this needs Node.js 26 or newer; this is ${process.version}, and the copy that npm installs for the project is not there.
-Either install Node.js 26 (https://nodejs.org), or let npm fetch it: npm rebuild node --ignore-scripts=false`;
+const IN_CLONE = `The copy that npm installs for the project is not there. Either install Node.js 26 (https://nodejs.org), or let npm
+fetch it: npm rebuild node --ignore-scripts=false`;
+
+const IN_PACKAGE = `Install Node.js 26 (https://nodejs.org), or take the archive of Layover, which brings its own (docs/install.md).`;
 
 /** Compares two versions such as `26.12.1`; negative when `a` is older. */
 export function compareVersions(a, b) {

@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 import { join } from 'node:path';
-import { compareVersions, fail, launch, ROOT, securityFloor } from './launch.js';
+import { compareVersions, fail, IS_CLONE, launch, ROOT, securityFloor } from './launch.js';
 
 /** No way to the prototype of everything, no inspector on SIGUSR1, no native add-ons. */
 const HARDENING = ['--disable-proto=delete', '--disable-sigusr1', '--no-addons'];
@@ -17,7 +17,9 @@ if (process.env.NODE_TLS_REJECT_UNAUTHORIZED === '0') {
   fail('NODE_TLS_REJECT_UNAUTHORIZED=0 would accept any upstream; unset it and name the CA in upstreams.<name>.ca', 2);
 }
 
-launch(join(ROOT, 'src', 'cli', 'main.ts'), args, {
+const script = IS_CLONE ? join('src', 'cli', 'main.ts') : join('dist', 'cli', 'main.js');
+
+launch(join(ROOT, script), args, {
   flags: [...HARDENING, ...YOUNG_GENERATION],
   onRuntime(version) {
     const floor = securityFloor('node');

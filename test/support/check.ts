@@ -21,7 +21,7 @@ const STATIC: readonly Step[] = [
 /** Tests with gateways, processes, disks and imitated registries of their own: two minutes of computing together. */
 const WALKS = [
   'test/auth/{account,accounts,matrix,public,secrets,tokens}.test.ts',
-  'test/{faults,fleet,pull,space,upkeep}/*.test.ts',
+  'test/{faults,fleet,pack,pull,space,upkeep}/*.test.ts',
   'test/support/profiles.test.ts',
   'test/index/{beside,scale}.test.ts',
   'test/telemetry/shared-log.test.ts',
