@@ -23,7 +23,8 @@ launch(join(ROOT, script), args, {
   flags: [...HARDENING, ...YOUNG_GENERATION],
   onRuntime(version) {
     const floor = securityFloor('node');
-    if (args[0] !== 'start' || !floor || compareVersions(version, floor.floor) >= 0) return;
+    if (!/^(?:start$|--config)/.test(args[0] ?? 'start') || !floor || compareVersions(version, floor.floor) >= 0)
+      return;
     console.error(`layover: warning: Node.js ${version} is below ${floor.floor}, which fixes ${floor.reason}`);
   },
 });

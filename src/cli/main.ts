@@ -3,9 +3,9 @@ import { ConfigError } from '../config/error.ts';
 import { type ConfigSource, loadConfig, readText } from '../config/load.ts';
 import { planOf } from '../fleet/plan.ts';
 
-const USAGE = `usage: layover <command> [--config FILE]
+const USAGE = `usage: layover [command] [--config FILE]
 
-  start           run the gateway (also: npm start)
+  start           run the gateway; also what happens without a command
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
@@ -61,6 +61,7 @@ async function run(args: readonly string[]): Promise<number> {
     // Each command loads what it needs: some have to be quick, and one must not stay with all of it in memory.
     const words = positionals.slice(0, 2).join(' ');
     switch (WITH_FILES.has(words) ? words : positionals.join(' ')) {
+      case '':
       case 'start':
         return await start(source, json);
       case 'restart':

@@ -103,8 +103,10 @@ test('starting on a Node below the security floor warns in one line, other comma
   const root = await project(t);
   const floor = { node: { floor: '999.0.0', reason: 'everything' } };
   await writeFile(join(root, 'security-floor.json'), JSON.stringify(floor));
-  const { err } = await run(t, root, ['start']);
-  t.is(err, `layover: warning: Node.js ${process.versions.node} is below 999.0.0, which fixes everything\n`);
+  for (const args of [[], ['start'], ['--config', 'gateway.yaml']]) {
+    const { err } = await run(t, root, args);
+    t.is(err, `layover: warning: Node.js ${process.versions.node} is below 999.0.0, which fixes everything\n`);
+  }
   t.is((await run(t, root, ['ca', 'show'])).err, '');
 });
 

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -92,6 +92,17 @@ test('start greets with addresses, the fingerprint and the next step', async (t)
     t.true(greeting.includes(part), part);
 });
 
+test('without a command the gateway starts, with the configuration that lies in its place', async (t) => {
+  await using place = await Place.make('');
+  await mkdir(join(place.dir, 'config'));
+  await writeFile(join(place.dir, 'config', 'gateway.yaml'), LOOPBACK);
+  const child = place.layover();
+  t.teardown(() => child.kill('SIGKILL'));
+  t.regex(await line(child.stdout), /^layover is ready/);
+  child.kill('SIGTERM');
+  t.deepEqual(await once(child, 'exit'), [0, null]);
+});
+
 test('a wrong configuration is told completely, with places, and exits with 2', async (t) => {
   await using place = await Place.make('lisen: {}\ngrants: { offline: soon }\n');
   for (const command of [['start'], ['check'], ['ca', 'show']]) {
@@ -126,8 +137,10 @@ test('an unknown command or option prints the usage and exits with 2', async (t)
   await using place = await Place.make('');
   t.is((await place.run('pull')).code, 2);
   t.is((await place.run('start', '--nonsense')).code, 2);
-  t.regex((await place.run()).err, /^usage: layover/);
-  t.is((await place.run('--help')).code, 0);
+  t.regex((await place.run('pull')).err, /^usage: layover/);
+  const { code, out } = await place.run('--help');
+  t.is(code, 0);
+  t.regex(out, /^usage: layover/);
 });
 
 test('an address that cannot be bound ends start with a readable error', async (t) => {
