@@ -23,6 +23,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   events: { imports: [] },
   config: { imports: ['oci'], packages: ['yaml', 'zod'] },
   migration: { imports: ['config'] },
+  nginx: { imports: ['config'] },
   report: { imports: ['events'] },
   telemetry: { imports: ['events'], packages: ['pino', 'prom-client'] },
   store: { imports: ['oci', 'events'] },

@@ -31,7 +31,7 @@ test('every command that the documents name exists', async (t) => {
     for (const [, script = ''] of text.matchAll(/\bnpm run ([a-z:]+)/g))
       t.true(script in scripts, `${document}: ${script}`);
     for (const [, command = ''] of text.matchAll(
-      /`(?:npx )?layover (ca [a-z]+|config schema|log report|import-config [a-z]+|[a-z]+)/g,
+      /`(?:npx )?layover (ca [a-z]+|config schema|log report|import-config [a-z]+|nginx-compat [a-z]+|[a-z]+)/g,
     ))
       t.true(usage.includes(`case '${command}':`), `${document}: layover ${command}`);
   }

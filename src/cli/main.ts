@@ -15,6 +15,8 @@ const USAGE = `usage: layover [command] [--config FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
                   [--map docker-images=docker.io], what has no counterpart is said on standard error
+  nginx-compat    render: the include files of an nginx in front; [--out DIR]
+                  certificate: what it shows its clients, with the key; --out FILE
   ca show         the root CA: fingerprint, file, and what it vouches for
   ca fingerprint  its SHA-256
   ca export       the certificates that clients are to trust, as PEM; [--out FILE] [--der] [--next]
@@ -78,6 +80,10 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./import-config.ts')).importConfig('zot', positionals.slice(2), values);
       case 'import-config distribution':
         return await (await import('./import-config.ts')).importConfig('distribution', positionals.slice(2), values);
+      case 'nginx-compat render':
+        return say(await (await import('./nginx-compat.ts')).renderFront(await load(), values));
+      case 'nginx-compat certificate':
+        return say(await (await import('./nginx-compat.ts')).writeCertificate(await load(), values));
       case 'ca show':
         return say(await (await import('./ca.ts')).showRoots(await load(), values));
       case 'ca fingerprint':

@@ -21,6 +21,7 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
       message: `sets nothing${meant === undefined ? '' : ` (did you mean ${meant}?)`}`,
     })),
     ...openListeners(config),
+    ...credulity(config),
     ...upstreams.flatMap(idlePatterns),
     ...upstreams.flatMap(idleAccounts),
     ...upstreams.flatMap(wideAccounts),
@@ -37,6 +38,16 @@ function openListeners({ listen }: Config): Warning[] {
     .map(({ host }) => ({
       key: 'listen.admin',
       message: `${host} can be reached by other machines and asks for no password: name those that may in allow`,
+    }));
+}
+
+/** Then every client is a proxy, and what it says of itself is believed. */
+function credulity({ listen }: Config): Warning[] {
+  return listen.proxies
+    .filter((network) => network.endsWith('/0'))
+    .map((network) => ({
+      key: 'listen.proxies',
+      message: `${network} is everybody, and everybody may then claim any address: name your proxies`,
     }));
 }
 

@@ -57,6 +57,14 @@ test('check warns of an admin listener that other machines reach', async (t) => 
   }
 });
 
+test('check warns of proxies that are everybody', async (t) => {
+  const dir = await directory(t, 'listen: { proxies: [127.0.0.1, 0.0.0.0/0, "::/0"] }');
+  const [first, second] = await warnings(dir);
+  t.regex(first ?? '', /^listen\.proxies: 0\.0\.0\.0\/0 is everybody/);
+  t.regex(second ?? '', /^listen\.proxies: ::\/0 is everybody/);
+  t.deepEqual(await warnings(await directory(t, 'listen: { proxies: [127.0.0.1, 10.0.0.0/8] }')), []);
+});
+
 test('check warns of patterns that match no repository of their registry', async (t) => {
   const account = 'username: u, passwordFile: secret, serve:';
   const dir = await directory(

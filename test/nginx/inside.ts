@@ -1,0 +1,64 @@
+import { appendFile, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Daemon, run } from '../clients/process.ts';
+import { openLoopback } from '../faults/namespace.ts';
+import type { TestGateway } from '../support/gateway.ts';
+
+const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+
+/** Runs the command line as a user does. */
+export function layover(gateway: TestGateway, ...args: readonly string[]): Promise<Buffer> {
+  return run([process.execPath, MAIN, ...args, '--config', join(gateway.dir, 'gateway.yaml')]);
+}
+
+/** Makes a machine of a namespace: these names lead to `addresses`, `roots` (PEM) are trusted, and what nginx and clients keep is
+ * its own. */
+export async function furnish(dir: string, addresses: Readonly<Record<string, string>>, roots: string): Promise<void> {
+  await openLoopback();
+  const hosts = join(dir, 'hosts');
+  await writeFile(
+    hosts,
+    Object.entries(addresses)
+      .map(([name, address]) => `${address} ${name}\n`)
+      .join(''),
+  );
+  const bundle = join(dir, 'roots.pem');
+  await copyFile('/etc/ssl/certs/ca-certificates.crt', bundle);
+  await appendFile(bundle, `\n${roots}`);
+  await run(['mount', '--bind', hosts, '/etc/hosts']);
+  await run(['mount', '--bind', bundle, '/etc/ssl/certs/ca-certificates.crt']);
+  await mkdir('/var/lib/containers', { recursive: true });
+  for (const folder of ['/var/log/nginx', '/var/lib/nginx', '/var/lib/containers', '/run', '/dev/shm'])
+    await run(['mount', '-t', 'tmpfs', 'tmpfs', folder]);
+}
+
+/** The rest of what Debian's nginx.conf says, beside what is tested. */
+export async function writeMainConfig(prefix: string, http: string): Promise<void> {
+  await mkdir(prefix, { recursive: true });
+  const text = `user www-data;
+worker_processes 2;
+pid ${join(prefix, 'nginx.pid')};
+error_log ${join(prefix, 'error.log')};
+events { worker_connections 768; }
+http {
+  default_type application/octet-stream;
+  sendfile on;
+  gzip on;
+${http}
+}
+`;
+  await writeFile(join(prefix, 'nginx.conf'), text);
+}
+
+/** What `nginx -t` says of a configuration; throws when it is refused. */
+export async function checkNginx(prefix: string): Promise<string> {
+  const output = await run(['sh', '-c', `nginx -t -p "${prefix}" -c "${prefix}/nginx.conf" 2>&1`]);
+  return output.toString();
+}
+
+export async function startNginx(prefix: string, probe: () => Promise<unknown>): Promise<Daemon> {
+  const argv = ['nginx', '-p', prefix, '-c', join(prefix, 'nginx.conf'), '-g', 'daemon off;'];
+  const nginx = new Daemon(argv, join(prefix, 'nginx.log'));
+  await nginx.ready(probe);
+  return nginx;
+}
