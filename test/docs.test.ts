@@ -62,11 +62,13 @@ test('the operations page explains every field of the access log', async (t) => 
 });
 
 test('the compose file mounts what the gateway writes and publishes the ports that it listens on', async (t) => {
-  const { services } = parse(await readDocument('compose.yaml')) as {
-    services: { layover: { volumes: string[]; ports: string[]; command: string[] } };
+  const { services } = parse(await readDocument('compose.yaml'), { merge: true }) as {
+    services: { layover: { volumes: string[]; ports: string[] } };
   };
-  const { command, ports, volumes } = services.layover;
+  const { ports, volumes } = services.layover;
   t.deepEqual(ports, ['443:443', '5000:5000']);
-  await t.notThrowsAsync(access(join(ROOT, command[1] ?? '')));
-  for (const folder of ['data', 'certs', 'logs']) t.true(volumes.includes(`./${folder}:/layover/${folder}`));
+  const [, entrypoint = '[]'] = /^ENTRYPOINT (.*)$/m.exec(await readDocument('Dockerfile')) ?? [];
+  const [, program = ''] = JSON.parse(entrypoint) as string[];
+  await t.notThrowsAsync(access(join(ROOT, program.replace('/opt/layover/', ''))));
+  for (const folder of ['data', 'certs', 'logs']) t.true(volumes.includes(`${folder}:/layover/${folder}`));
 });

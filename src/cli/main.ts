@@ -9,8 +9,8 @@ const USAGE = `usage: layover [command] [--config FILE]
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   config schema   the JSON Schema of the configuration file
-  names           the names that have to lead to the gateway; --format hosts or corefile with --address IP[,IP…]: as a
-                  hosts file, or as the configuration of a name server (CoreDNS); [--out FILE]
+  names           the names that have to lead to the gateway; --format hosts|dnsmasq|corefile with --address IP[,IP…]:
+                  for a hosts file, or for a name server (dnsmasq, CoreDNS); [--out FILE]
   log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]

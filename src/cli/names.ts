@@ -26,9 +26,11 @@ export interface Names {
 /** Seconds: as long as clients go on after the name server was taken away. */
 const TTL = 60;
 
-const FORMATS: ReadonlyMap<string, (names: Names) => string> = new Map([
+/** How the names are written, by what `--format` says. */
+export const FORMATS: ReadonlyMap<string, (names: Names) => string> = new Map([
   ['names', ({ groups, wildcards }) => lines([...groups.flat(), ...wildcards])],
   ['hosts', hostsFile],
+  ['dnsmasq', dnsmasq],
   ['corefile', corefile],
 ]);
 
@@ -64,17 +66,36 @@ export function namesOf(config: Pick<Config, 'upstreams' | 'names' | 'dns'>, add
 }
 
 /** Lines of a hosts file. Throws a {@link ConfigError} for wildcards, which it has no form for. */
-export function hostsFile({ groups, wildcards, addresses }: Names): string {
-  if (wildcards.length > 0)
-    throw new ConfigError([`--format hosts: a hosts file cannot say ${wildcards.join(', ')}; take --format corefile`]);
-  return lines(hostsLines(groups, addresses));
+export function hostsFile(names: Names): string {
+  refuseWildcards('hosts', names);
+  return lines(hostsLines(names));
+}
+
+/**
+ * Lines of dnsmasq's configuration, from version 2.86 on: a name has these addresses and nothing else is asked about it,
+ * those below it are asked as ever. Throws a {@link ConfigError} for wildcards.
+ */
+export function dnsmasq(names: Names): string {
+  refuseWildcards('dnsmasq', names);
+  const { groups, addresses } = names;
+  return lines(
+    groups
+      .flat()
+      .flatMap((name) => [`host-record=${name},${addresses.join(',')}`, `local=/${name}/`, `server=/*.${name}/#`]),
+  );
+}
+
+function refuseWildcards(format: string, { wildcards }: Names): void {
+  if (wildcards.length === 0) return;
+  throw new ConfigError([`--format ${format}: it cannot say ${wildcards.join(', ')}; take --format corefile`]);
 }
 
 /**
  * A whole configuration of CoreDNS: the names lead to the addresses, have nothing but addresses, and none of the other
  * family; every other name, those below them included, is asked of the name servers of `dns.servers`.
  */
-export function corefile({ groups, wildcards, addresses, servers }: Names): string {
+export function corefile(names: Names): string {
+  const { wildcards, addresses, servers } = names;
   if (servers.length === 0)
     throw new ConfigError([
       'dns.servers: expected the name servers that every other name is asked of (LAYOVER_DNS_SERVERS=192.0.2.1), since those of the system may be the one that is set up here',
@@ -84,10 +105,11 @@ export function corefile({ groups, wildcards, addresses, servers }: Names): stri
     '. {',
     '    errors',
     '    loop',
+    '    reload',
     '    cache',
     ...wildcards.flatMap((wildcard) => templates(wildcard, addresses)).map(indent),
     '    hosts /dev/null {',
-    ...hostsLines(groups, addresses).map(indent).map(indent),
+    ...hostsLines(names).map(indent).map(indent),
     `        ttl ${TTL}`,
     '        no_reverse',
     '        fallthrough',
@@ -114,7 +136,7 @@ function familyOf(address: string): 'A' | 'AAAA' {
   return address.includes(':') ? 'AAAA' : 'A';
 }
 
-function hostsLines(groups: Names['groups'], addresses: readonly string[]): readonly string[] {
+function hostsLines({ groups, addresses }: Names): readonly string[] {
   return addresses.flatMap((address) => groups.map((group) => `${address} ${group.join(' ')}`));
 }
 

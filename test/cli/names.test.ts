@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import test from 'ava';
-import { corefile, hostsFile, namesOf, showNames } from '../../src/cli/names.ts';
+import { corefile, dnsmasq, hostsFile, namesOf, showNames } from '../../src/cli/names.ts';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
 
@@ -34,7 +34,7 @@ test('a configuration of CoreDNS asks what is not ours of the name servers that 
   t.false(text.includes('template'));
 });
 
-test('a wildcard leads one more label to the gateway, in CoreDNS alone', async (t) => {
+test('a wildcard leads one more label to the gateway, for CoreDNS alone', async (t) => {
   const text = FEW.replace('}', ', azure: { hosts: ["*.azurecr.io"] }}');
   const config = await loadConfig({ text: `${text}dns: { servers: [9.9.9.9] }\n`, env: {}, cwd: '/' });
   const names = namesOf(config, ['192.0.2.10']);
@@ -42,12 +42,12 @@ test('a wildcard leads one more label to the gateway, in CoreDNS alone', async (
   t.regex(corefile(names), /template IN A azurecr\.io \{\n +match \^\[\^\.\]\+\\\.azurecr\\\.io\\\.\$\n/);
   t.notRegex(corefile(names), /IN AAAA/);
   t.regex(corefile(namesOf(config, ['2001:db8::10'])), /60 IN AAAA 2001:db8::10"/);
-  t.throws(() => hostsFile(names), { message: /\*\.azurecr\.io/ });
+  for (const render of [hostsFile, dnsmasq]) t.throws(() => render(names), { message: /\*\.azurecr\.io/ });
 });
 
 test('what is missing or wrong is told with what was expected', async (t) => {
   const config = await configOf();
-  await t.throwsAsync(showNames(config, { format: 'bind' }), { message: /names, hosts, corefile/ });
+  await t.throwsAsync(showNames(config, { format: 'bind' }), { message: /names, hosts, dnsmasq, corefile/ });
   for (const address of ['', 'gateway.lan', '192.0.2.10,', '192.0.2.10 192.0.2.11'])
     await t.throwsAsync(showNames(config, { format: 'hosts', address }), { message: /--address: expected/ });
   await t.throwsAsync(showNames(config, { format: 'corefile', address: '192.0.2.10' }), { message: /^dns\.servers: / });
