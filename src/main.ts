@@ -1,4 +1,3 @@
-import { networkInterfaces } from 'node:os';
 import { watchDisk } from './admin/disk.ts';
 import type { Config } from './config/config.ts';
 import { presentedHosts } from './config/lookup.ts';
@@ -9,6 +8,7 @@ import { withDescriptors } from './fleet/plan.ts';
 import type { GatewayAddresses } from './gateway/gateway.ts';
 import { CrewMetrics } from './main/crew-metrics.ts';
 import { openGateway } from './main/doors.ts';
+import { isOwnAddress } from './main/own-address.ts';
 import { furnish } from './main/rooms.ts';
 import { readFiles, Upstreams } from './main/upstreams.ts';
 import { openLayout } from './store/layout.ts';
@@ -148,9 +148,4 @@ function openIdentity(config: Config, now: () => number): Promise<Identity> {
   const presented = new Set(presentedHosts(config).keys());
   const own = [...config.names, 'localhost'];
   return Identity.open({ ...config.certs, own, presented, now });
-}
-
-function isOwnAddress(address: string): boolean {
-  if (address.startsWith('127.') || address === '::1' || address === '0.0.0.0' || address === '::') return true;
-  return Object.values(networkInterfaces()).some((addresses) => addresses?.some((own) => own.address === address));
 }

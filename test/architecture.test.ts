@@ -39,6 +39,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   setup: { imports: ['config'] },
   pages: { imports: [] },
   upkeep: { imports: ['oci', 'events', 'store', 'index', 'cache'] },
+  doctor: { imports: ['config', 'upstream'] },
   admin: { imports: ['oci', 'events', 'auth', 'cache', 'store', 'index', 'upkeep', 'telemetry'] },
 };
 /** The rooms that wire the others and may import them all. */

@@ -8,6 +8,8 @@ const USAGE = `usage: layover [command] [--config FILE]
   start           run the gateway; also what happens without a command
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
+  doctor          say what is wrong with this machine and its network, why it matters and what to type; on a client
+                  machine with --gateway HOST[:PORT]; [--json] [--root DIR]
   config schema   the JSON Schema of the configuration file
   names           the names that have to lead to the gateway; --format hosts|dnsmasq|corefile with --address IP[,IP…]:
                   for a hosts file, or for a name server (dnsmasq, CoreDNS); [--out FILE]
@@ -41,6 +43,8 @@ const OPTIONS = {
   map: { type: 'string', multiple: true },
   address: { type: 'string' },
   format: { type: 'string' },
+  gateway: { type: 'string' },
+  root: { type: 'string' },
 } as const;
 
 /** Commands of two words that files follow. */
@@ -70,6 +74,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./restart.ts')).restart(await load(), json);
       case 'check':
         return await (await import('./check.ts')).check(load, json);
+      case 'doctor':
+        return await (await import('./doctor.ts')).doctor(load, values);
       case 'config schema':
         return (await import('./schema.ts')).showSchema();
       case 'names':

@@ -1,0 +1,106 @@
+import type { Config } from '../config/config.ts';
+import { ConfigError } from '../config/error.ts';
+import { bounded } from '../doctor/bounded.ts';
+import { type Check, type Finding, problem } from '../doctor/finding.ts';
+import { clientChecks, type Gateway } from './doctor-client.ts';
+import { askUpstreams } from './doctor-egress.ts';
+import { gatewayChecks } from './doctor-gateway.ts';
+
+export interface DoctorOptions {
+  /** `HOST[:PORT]` of a gateway elsewhere: this machine is a client of it. */
+  readonly gateway?: string | undefined;
+  readonly json?: boolean | undefined;
+  /** Where the files of the machine lie; `/` when absent. */
+  readonly root?: string | undefined;
+}
+
+/** A finding, and the check that has it. */
+type Told = Finding & { readonly check: string };
+
+/** Milliseconds for one check with all of its questions. */
+const LIMIT = 20_000;
+
+/** Looks at this machine and its network, and ends the process: with 1 when something is broken. */
+export async function doctor(load: () => Promise<Config>, options: DoctorOptions): Promise<never> {
+  const { json = false, root = '/' } = options;
+  const gateway = options.gateway === undefined ? undefined : gatewayAt(options.gateway);
+  const told: Told[] = [];
+  const tell = (findings: readonly Told[]): void => {
+    told.push(...findings);
+    if (!json) process.stdout.write(findings.map(textOf).join(''));
+  };
+  const config = await load().catch((error: unknown) => {
+    if (!(error instanceof ConfigError)) throw error;
+    tell(error.problems.map(mistake));
+    return undefined;
+  });
+  if (config !== undefined) {
+    const checks =
+      gateway === undefined
+        ? gatewayChecks(config, root, (roots) => askUpstreams(config, process.env, roots))
+        : clientChecks(config, gateway, root);
+    const running = checks.map(run);
+    // On a terminal somebody waits; elsewhere the same order each time is worth more.
+    if (process.stdout.isTTY) await Promise.all(running.map(async (one) => tell(await one)));
+    else for (const one of running) tell(await one);
+  }
+  await write(json ? `${JSON.stringify(told.map(row))}\n` : summaryOf(told));
+  // Questions that nobody waits for any more, to name servers and disks that hang, would keep the process.
+  process.exit(told.some(({ status }) => status === 'problem') ? 1 : 0);
+}
+
+function write(text: string): Promise<void> {
+  return new Promise((resolve) => {
+    process.stdout.write(text, () => resolve());
+  });
+}
+
+function gatewayAt(text: string): Gateway {
+  const [, host, port = '5000'] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  if (host === undefined)
+    throw new ConfigError([
+      `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,
+    ]);
+  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+}
+
+function mistake(line: string): Told {
+  const why = 'the gateway does not start';
+  return {
+    check: 'configuration',
+    ...problem(line, why, 'mend this line: docs/configuration.md says what each key takes'),
+  };
+}
+
+async function run({ name, find }: Check): Promise<readonly Told[]> {
+  const late = problem('took too long', 'something that it asks hangs', 'run layover doctor again');
+  const found = await bounded(find().catch(failed), [late], LIMIT);
+  return found.map((finding) => ({ check: name, ...finding }));
+}
+
+function failed(error: unknown): readonly Finding[] {
+  const message = error instanceof Error ? error.message : String(error);
+  return [
+    problem(`cannot be looked at: ${message}`, 'it may be right or wrong', 'run it as root: sudo layover doctor'),
+  ];
+}
+
+const MARKS = { ok: 'ok     ', warning: 'warning', problem: 'PROBLEM' } as const;
+
+function textOf(told: Told): string {
+  const head = `${MARKS[told.status]} ${told.check.padEnd(13)} ${told.message}\n`;
+  return told.status === 'ok' ? head : `${head}        why: ${told.why}\n        fix: ${told.fix}\n`;
+}
+
+function row({ check, status, message, ...rest }: Told): object {
+  return { check, status, message, ...rest };
+}
+
+function summaryOf(told: readonly Told[]): string {
+  const count = (status: Finding['status'], noun: string): string => {
+    const number = told.filter((one) => one.status === status).length;
+    return `${number} ${noun}${number === 1 ? '' : 's'}`;
+  };
+  const checks = new Set(told.map(({ check }) => check)).size;
+  return `${checks} checks: ${count('problem', 'problem')}, ${count('warning', 'warning')}\n`;
+}

@@ -1,0 +1,40 @@
+/** What a check has found out; `why` it matters and, in `fix`, what exactly to type. */
+export type Finding =
+  | { readonly status: 'ok'; readonly message: string }
+  | {
+      /** A problem breaks something, a warning may. */
+      readonly status: 'warning' | 'problem';
+      readonly message: string;
+      readonly why: string;
+      readonly fix: string;
+    };
+
+/** One thing that is looked at. */
+export interface Check {
+  readonly name: string;
+  readonly find: () => Promise<readonly Finding[]>;
+}
+
+export function ok(message: string): Finding {
+  return { status: 'ok', message };
+}
+
+export function warning(message: string, why: string, fix: string): Finding {
+  return { status: 'warning', message, why, fix };
+}
+
+export function problem(message: string, why: string, fix: string): Finding {
+  return { status: 'problem', message, why, fix };
+}
+
+/** The command that sets a client up, on the machine where it is typed. */
+export function setUp(client: string, gateway: string | undefined, mode?: 'transparent'): string {
+  const options = [...(gateway === undefined ? [] : ['--gateway', gateway]), ...(mode ? ['--mode', mode] : [])];
+  return ['layover setup', client, ...options, '--apply'].join(' ');
+}
+
+/** The first of many, and how many more there are. */
+export function several(items: readonly string[], most = 4): string {
+  const rest = items.length - most;
+  return rest > 1 ? `${items.slice(0, most).join(', ')} and ${rest} more` : items.join(', ');
+}

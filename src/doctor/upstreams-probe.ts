@@ -1,0 +1,95 @@
+import type { X509Certificate } from 'node:crypto';
+import type { UpstreamConfig } from '../config/config.ts';
+import { accountFor } from '../config/lookup.ts';
+import { hostOf, portOf } from '../upstream/address.ts';
+import { parseBudget } from '../upstream/budget.ts';
+import { type Identity, UpstreamError, type UpstreamRequest } from '../upstream/contract.ts';
+import { type Network, reasonOf } from '../upstream/network.ts';
+import type { Proxies } from '../upstream/proxy.ts';
+import type { Upstream } from '../upstream/upstream.ts';
+import { shakeHands } from './handshake.ts';
+import { aheadOf, isSignedBy } from './roots.ts';
+import type { UpstreamFacts } from './upstreams.ts';
+
+/** The gateway's way out. */
+export interface Egress {
+  readonly network: Pick<Network, 'resolve'>;
+  readonly proxies: Proxies;
+  readonly open: (name: string) => Pick<Upstream, 'request'>;
+  /** The gateway's own roots. */
+  readonly roots: readonly X509Certificate[];
+}
+
+/** Milliseconds for an answer with all that it takes: tokens, redirects, other URLs. */
+const LIMIT = 8_000;
+/** Docker's own name for it: a HEAD of it says how many pulls are left, and counts as none. */
+const METER = 'ratelimitpreview/test';
+
+/** Asks an upstream as the gateway would. */
+export async function probeUpstream(config: UpstreamConfig, egress: Egress): Promise<UpstreamFacts> {
+  const [url = new URL('https://invalid')] = config.urls;
+  const proxy = egress.proxies.for(hostOf(url), portOf(url), url.protocol === 'https:');
+  const where = proxy === undefined ? await locate(url, egress) : { proxy: proxy.host, isGateway: false };
+  return { name: config.name, url: url.href.replace(/\/$/, ''), ...where, answer: await ask(config, egress) };
+}
+
+/** For an upstream that cannot be asked, since a file that it needs is of no use. */
+export function unaskedUpstream({ name, urls: [url] }: UpstreamConfig, error: unknown): UpstreamFacts {
+  const message = error instanceof Error ? error.message : String(error);
+  return { name, url: url?.href ?? '', isGateway: false, answer: { failure: 'files', message } };
+}
+
+async function locate(
+  url: URL,
+  { network, roots }: Egress,
+): Promise<Pick<UpstreamFacts, 'addresses' | 'unresolved' | 'isGateway'>> {
+  try {
+    const addresses = (await network.resolve(hostOf(url))).map(({ address }) => address);
+    const [address] = addresses;
+    if (address === undefined || url.protocol !== 'https:' || roots.length === 0)
+      return { addresses, isGateway: false };
+    const { certificate } = await shakeHands({ address, port: portOf(url), name: hostOf(url) });
+    return { addresses, isGateway: isSignedBy(certificate, roots) };
+  } catch (error) {
+    return { unresolved: reasonOf(error), isGateway: false };
+  }
+}
+
+async function ask(config: UpstreamConfig, { open }: Egress): Promise<UpstreamFacts['answer']> {
+  const started = performance.now();
+  const signal = AbortSignal.timeout(LIMIT);
+  try {
+    const { status, headers, body } = await open(config.name).request(questionFor(config, signal));
+    body.on('error', () => {}).destroy();
+    const milliseconds = performance.now() - started;
+    const ahead = aheadOf(headers.date, Date.now());
+    const remaining = parseBudget(headers, Date.now())?.remaining;
+    return {
+      status,
+      milliseconds,
+      ...(ahead !== undefined && { ahead }),
+      ...(remaining !== undefined && { remaining }),
+    };
+  } catch (error) {
+    if (!(error instanceof UpstreamError)) return { failure: 'unreachable', message: withoutAnswer(error) };
+    const { failure, message, retryAfter, cause } = error;
+    const code = cause === undefined ? undefined : reasonOf(cause);
+    return { failure, message, ...(code && { code }), ...(retryAfter !== undefined && { retryAfter }) };
+  }
+}
+
+function withoutAnswer(error: unknown): string {
+  const isLate = error instanceof Error && error.name === 'TimeoutError';
+  return isLate ? `no answer within ${LIMIT / 1_000} s` : reasonOf(error);
+}
+
+function questionFor(config: UpstreamConfig, signal: AbortSignal): UpstreamRequest {
+  const isHub = config.name === 'docker.io';
+  const repository = isHub ? METER : '';
+  const account = isHub ? accountFor(config, METER) : undefined;
+  const identity: Identity =
+    account === undefined ? { kind: 'anonymous' } : { kind: 'configured', account: account.id };
+  return isHub
+    ? { kind: 'manifest', method: 'HEAD', repository, path: `/v2/${METER}/manifests/latest`, identity, signal }
+    : { kind: 'other', method: 'GET', repository, path: '/v2/', identity, signal };
+}
