@@ -105,14 +105,19 @@ async function run(args: readonly string[]): Promise<number> {
         return 2;
     }
   } catch (error) {
-    const isUsage =
-      error instanceof ConfigError ||
-      (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
-    process.stderr.write(
-      `${error instanceof ConfigError ? error.problems.join('\n') : `layover: ${error instanceof Error ? error.message : String(error)}`}\n`,
-    );
-    return isUsage ? 2 : 1;
+    return complain(error);
   }
+}
+
+/** Says what went wrong, and returns the exit code. */
+function complain(error: unknown): number {
+  const isUsage =
+    error instanceof ConfigError ||
+    (error instanceof TypeError && 'code' in error && String(error.code).startsWith('ERR_PARSE_ARGS'));
+  process.stderr.write(
+    `${error instanceof ConfigError ? error.problems.join('\n') : `layover: ${error instanceof Error ? error.message : String(error)}`}\n`,
+  );
+  return isUsage ? 2 : 1;
 }
 
 /** In this process, or in as many as the configuration says. */
