@@ -13,6 +13,9 @@ const USAGE = `usage: layover [command] [--config FILE]
   config schema   the JSON Schema of the configuration file
   names           the names that have to lead to the gateway; --format hosts|dnsmasq|corefile with --address IP[,IP…]:
                   for a hosts file, or for a name server (dnsmasq, CoreDNS); [--out FILE]
+  setup           system|docker|podman|containerd|k3s|buildkit|crio: what makes that client of this machine pull through the
+                  gateway; nothing is changed without --apply, and --undo --apply takes it out again without a trace;
+                  [--gateway HOST[:PORT]] [--fingerprint SHA256] [--mode auto|mirror|transparent] [--root DIR] [--json]
   log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
@@ -44,11 +47,20 @@ const OPTIONS = {
   address: { type: 'string' },
   format: { type: 'string' },
   gateway: { type: 'string' },
+  fingerprint: { type: 'string', multiple: true },
+  mode: { type: 'string' },
+  undo: { type: 'boolean' },
+  apply: { type: 'boolean' },
   root: { type: 'string' },
 } as const;
 
-/** Commands of two words that files follow. */
-const WITH_FILES: ReadonlySet<string> = new Set(['log report', 'import-config zot', 'import-config distribution']);
+/** Commands of one or two words that others follow. */
+const WITH_WORDS: ReadonlySet<string> = new Set([
+  'setup',
+  'log report',
+  'import-config zot',
+  'import-config distribution',
+]);
 
 process.exitCode = await run(process.argv.slice(2));
 
@@ -65,8 +77,7 @@ async function run(args: readonly string[]): Promise<number> {
     const source = { env: process.env, cwd: process.cwd(), ...(file !== undefined && { file }) };
     const load = () => loadConfig(source);
     // Each command loads what it needs: some have to be quick, and one must not stay with all of it in memory.
-    const words = positionals.slice(0, 2).join(' ');
-    switch (WITH_FILES.has(words) ? words : positionals.join(' ')) {
+    switch (commandIn(positionals)) {
       case '':
       case 'start':
         return await start(source, json);
@@ -80,6 +91,8 @@ async function run(args: readonly string[]): Promise<number> {
         return (await import('./schema.ts')).showSchema();
       case 'names':
         return say(await (await import('./names.ts')).showNames(await load(), values));
+      case 'setup':
+        return await (await import('./setup.ts')).setup(positionals.slice(1), values, load);
       case 'log report':
         return await (await import('./log-report.ts')).logReport(positionals.slice(2), values, load);
       case 'import-config zot':
@@ -118,6 +131,11 @@ function complain(error: unknown): number {
     `${error instanceof ConfigError ? error.problems.join('\n') : `layover: ${error instanceof Error ? error.message : String(error)}`}\n`,
   );
   return isUsage ? 2 : 1;
+}
+
+function commandIn(words: readonly string[]): string {
+  const starts = [words.slice(0, 1), words.slice(0, 2)].map((start) => start.join(' '));
+  return starts.find((start) => WITH_WORDS.has(start)) ?? words.join(' ');
 }
 
 /** In this process, or in as many as the configuration says. */

@@ -2,6 +2,8 @@
 export interface Clash {
   /** Looked for in each line, without case; understood by JavaScript and by POSIX extended expressions alike. */
   readonly pattern: string;
+  /** Only below this key at the top of a YAML file. */
+  readonly below?: string;
   /** What to type instead. */
   readonly advice: string;
 }

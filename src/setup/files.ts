@@ -49,6 +49,7 @@ export function k3sBlock(gateway: Gateway): Edit {
   const clashes = gateway.registries.map(
     ({ name }): Clash => ({
       pattern: `^[ \t]+["']?${escaped(name)}["']?[ \t]*:`,
+      below: 'mirrors',
       advice: `it has ${name} already: add "${urlOf(gateway)}" in front of its endpoints yourself, or take it out`,
     }),
   );

@@ -1,6 +1,7 @@
 import type { BlockEdit, Edit } from './edit.ts';
 import { buildkitBlock, hostsBlock, hostsFiles, k3sBlock, podmanFile } from './files.ts';
 import { type Gateway, type Registry, rootFileName, urlOf } from './gateway.ts';
+import { Unsuitable } from './unsuitable.ts';
 
 export const CLIENTS = ['system', 'docker', 'podman', 'containerd', 'k3s', 'buildkit', 'crio'] as const;
 export type Client = (typeof CLIENTS)[number];
@@ -35,9 +36,6 @@ export interface Recipe {
   /** What pulls do while the gateway does not answer. */
   readonly whenDown: string;
 }
-
-/** Why a client cannot be set up as it was asked for; it says what to do instead. */
-export class Unsuitable extends Error {}
 
 const MIRROR_DOWN = 'clients ask the registries themselves, and pulls go on';
 const PRIVATE =

@@ -26,7 +26,7 @@ const WALKS = [
   'test/index/{beside,scale}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
-  'test/cli/{ca,check,commands}.test.ts',
+  'test/cli/{ca,check,commands,setup}.test.ts',
   'test/config/examples.test.ts',
   'test/nginx/walk.test.ts',
   'test/readme.test.ts',

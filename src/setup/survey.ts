@@ -1,0 +1,38 @@
+import { CONTAINERD_CONFIG, containerdSetting } from './containerd.ts';
+import type { Disk } from './disk.ts';
+import type { Surroundings } from './recipe.ts';
+import { type TrustStore, trustStores } from './trust.ts';
+
+/** What programs say of themselves; undefined where they are not there or do not answer. */
+export interface Told {
+  /** The first output line of `docker info --format '{{.DriverStatus}}'`. */
+  readonly dockerDriver?: string | undefined;
+  /** What `containerd --version` prints. */
+  readonly containerdVersion?: string | undefined;
+}
+
+/** Where this machine keeps its own roots. */
+export function trustStoreOf(disk: Pick<Disk, 'has'>): TrustStore | undefined {
+  return trustStores((path) => disk.has(path))[0];
+}
+
+export function survey(disk: Pick<Disk, 'has' | 'read'>, { dockerDriver, containerdVersion }: Told): Surroundings {
+  const version = /\bv?(\d+)\.\d+\.\d+/.exec(containerdVersion ?? '')?.[1];
+  return {
+    trust: trustStoreOf(disk)?.directory,
+    dockerStore: dockerStore(dockerDriver, disk.read('/etc/docker/daemon.json') ?? ''),
+    containerd: containerdSetting(
+      disk.read(CONTAINERD_CONFIG),
+      version === undefined ? undefined : Number.parseInt(version, 10),
+    ),
+  };
+}
+
+/** The daemon knows; while it does not run, its settings do. */
+function dockerStore(driver: string | undefined, settings: string): Surroundings['dockerStore'] {
+  const isContainerd =
+    driver === undefined
+      ? /"containerd-snapshotter"\s*:\s*true/.test(settings)
+      : driver.includes('io.containerd.snapshotter');
+  return isContainerd ? 'containerd' : 'classic';
+}
