@@ -69,14 +69,24 @@ export interface BudgetEvent {
   readonly reset?: number;
 }
 
+/** An upstream said "too many requests": until then (milliseconds since 1970) it is not asked again as this principal. */
+export interface CoolDownEvent {
+  readonly upstream: string;
+  readonly principal: string;
+  readonly until: number;
+}
+
 export interface FillEvent {
   readonly digest: string;
+  /** Namespaced; empty where the source has gone. */
   readonly repository: string;
   readonly upstream: string;
   readonly phase: 'started' | 'resumed' | 'switched' | 'committed' | 'parked' | 'failed';
   readonly reason?: string;
   /** Bytes present in the spool. */
   readonly bytes: number;
+  /** Of the whole blob. */
+  readonly size: number;
 }
 
 /** The certificates that clients are shown, told at the start and whenever they change. */
@@ -129,7 +139,10 @@ export interface Events {
   upstreamBytes: { readonly upstream: string; readonly bytes: number };
   breaker: BreakerEvent;
   budget: BudgetEvent;
+  coolDown: CoolDownEvent;
   fill: FillEvent;
+  /** How many bytes of a blob being fetched are present now and then. */
+  received: { readonly digest: string; readonly bytes: number };
   follower: { readonly phase: 'joined' | 'left' };
   proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };
   certificates: CertificatesEvent;

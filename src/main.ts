@@ -11,11 +11,12 @@ import { openGateway } from './main/doors.ts';
 import { isOwnAddress } from './main/own-address.ts';
 import { furnish } from './main/rooms.ts';
 import { readFiles, Upstreams } from './main/upstreams.ts';
+import type { Fetches } from './pages/fetches.ts';
 import { openLayout } from './store/layout.ts';
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
 import { Identity } from './tls/identity.ts';
 import { openRoot, type Root } from './tls/root.ts';
-import { createNetwork } from './upstream/network.ts';
+import { createNetwork, type Network } from './upstream/network.ts';
 import { proxyFromEnvironment } from './upstream/proxy.ts';
 import { loadUndici } from './upstream/wire.ts';
 
@@ -58,12 +59,7 @@ export async function startLayover(
   const layout = await openLayout(config.storage.root);
   const root = await openRoot(rootOptions(config));
   const listening: number[] = [];
-  const network = createNetwork({
-    servers: config.dns.servers,
-    pins: config.dns.pins,
-    proxy: proxyFromEnvironment(env),
-    isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
-  });
+  const network = openNetwork(config, env, listening);
   const upstreams = new Upstreams(config, await readFiles(Object.values(config.upstreams)), network);
   const telemetry = openTelemetry(config, upstreams, silent, member !== undefined);
   let current = config;
@@ -83,6 +79,7 @@ export async function startLayover(
     await rooms.upkeep[Symbol.asyncDispose]();
     await rooms.space[Symbol.asyncDispose]();
     disk[Symbol.dispose]();
+    rooms.fetches[Symbol.dispose]();
     await upstreams[Symbol.asyncDispose]();
     await metrics?.bequeath();
     member?.crew[Symbol.dispose]();
@@ -92,7 +89,7 @@ export async function startLayover(
     const [addresses] = await Promise.all([gateway.listen(), rooms.space.refresh()]);
     listening.push(...[...addresses.https, ...addresses.http].map(({ port }) => port));
     isReady = true;
-    if (member && metrics) await join(member, metrics, () => isReady);
+    if (member && metrics) await join(member, metrics, rooms.fetches, () => isReady);
     rooms.upkeep.start();
     void loadUndici();
     const change = async (next: Config): Promise<Reload> => {
@@ -121,6 +118,15 @@ function once(close: (drain: number) => Promise<void>): (drain: number) => Promi
   };
 }
 
+function openNetwork({ dns }: Config, env: NodeJS.ProcessEnv, listening: readonly number[]): Network {
+  return createNetwork({
+    servers: dns.servers,
+    pins: dns.pins,
+    proxy: proxyFromEnvironment(env),
+    isOwnListener: (address, port) => listening.includes(port) && isOwnAddress(address),
+  });
+}
+
 function openTelemetry(config: Config, upstreams: Upstreams, silent: boolean, isShared: boolean): Telemetry {
   return startTelemetry({
     level: silent ? 'silent' : config.log.level,
@@ -131,9 +137,15 @@ function openTelemetry(config: Config, upstreams: Upstreams, silent: boolean, is
 }
 
 /** From here on other processes are answered. */
-async function join({ crew, replaced }: Member, metrics: CrewMetrics, isReady: () => boolean): Promise<void> {
+async function join(
+  { crew, replaced }: Member,
+  metrics: CrewMetrics,
+  fetches: Fetches,
+  isReady: () => boolean,
+): Promise<void> {
   await crew.join({
     metrics: () => metrics.tell(),
+    fetches: () => JSON.stringify(fetches.running()),
     inherit: (left) => metrics.inherit(left),
     isReady,
     drain: replaced,

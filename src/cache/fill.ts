@@ -153,6 +153,7 @@ export class Fill {
     if (bytes - this.#checkpointed >= CHECKPOINT_EVERY) {
       this.#checkpointed = bytes;
       keeper.checkpoint();
+      publish('received', { digest: this.digest, bytes });
     }
     this.bytes.announce();
   }
@@ -234,13 +235,9 @@ export class Fill {
   }
 
   #tell(phase: FillEvent['phase'], reason?: string): void {
-    publish('fill', {
-      digest: this.digest,
-      ...originOf(this.sources.best),
-      phase,
-      bytes: this.bytes.file.extents.bytes,
-      ...(reason !== undefined && { reason }),
-    });
+    const { digest, size, bytes } = this;
+    const why = reason !== undefined && { reason };
+    publish('fill', { digest, size, ...originOf(this.sources.best), phase, bytes: bytes.file.extents.bytes, ...why });
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises';
 import type { Config } from '../config/config.ts';
 import { parseDuration } from '../config/grammar.ts';
-import { visible } from '../report/figures.ts';
+import { visible } from '../html/figures.ts';
 import { openLogs, UnreadableLog, withRotated } from '../report/files.ts';
 import { htmlReport } from '../report/html.ts';
 import { readLog } from '../report/read.ts';

@@ -80,6 +80,8 @@ export interface Config {
   };
   /** `public`: `/metrics` is answered on the plain listener too. */
   readonly metrics: 'admin' | 'public';
+  /** Who sees the status page: whoever reaches our own names, the admin listener alone, or nobody. */
+  readonly page: 'public' | 'admin' | 'off';
   /** Our own host names and IP addresses for TLS. */
   readonly names: readonly string[];
   /** `permit`: the registries the root CA vouches for beside the configured ones. */

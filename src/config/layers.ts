@@ -31,6 +31,7 @@ export const DEFAULTS: Tree = {
   processes: 1,
   listen: { https: '[::]:443', http: '[::]:5000', admin: '127.0.0.1:9464', proxies: [] },
   metrics: 'admin',
+  page: 'public',
   names: ['gateway.lan'],
   certs: { dir: './certs', permit: PUBLIC_REGISTRIES },
   storage: { root: './data', size: '50g', reserve: '5g', evict: { high: 0.95, low: 0.85 }, keep: [] },

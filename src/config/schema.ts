@@ -141,6 +141,7 @@ export const schema = map({
   processes: z.int({ error: PROCESSES }).min(1, PROCESSES).max(64, PROCESSES),
   listen: map({ https: listeners, http: listeners, admin: listeners, proxies: list(proxy) }),
   metrics: choice('admin', 'public'),
+  page: choice('public', 'admin', 'off'),
   names: list(text('a host name or an IP address', parseHostOrIp)),
   certs: map({
     dir: path,

@@ -16,6 +16,8 @@ export function nameOf(pid: number): string {
 /** What one process is asked by the others, and by a new supervisor. */
 export interface Answers {
   readonly metrics: () => Promise<string>;
+  /** What it is fetching. */
+  readonly fetches: () => string;
   /** What one leaves that ends. */
   readonly inherit: (left: string) => Promise<void>;
   /** Whether it takes requests. */
@@ -40,13 +42,15 @@ export class Crew implements Disposable {
   }
 
   /** From here on the others are answered. */
-  async join({ metrics, inherit, isReady, drain }: Answers): Promise<void> {
+  async join({ metrics, fetches, inherit, isReady, drain }: Answers): Promise<void> {
     // Process identifiers are used again.
     this.#meeting.forget(this.#name);
     this.#server = await this.#meeting.listen(this.#name, async (question) => {
       switch (question) {
         case 'metrics':
           return await metrics();
+        case 'fetches':
+          return fetches();
         case 'ready':
           return String(isReady());
         case 'drain':
@@ -65,6 +69,11 @@ export class Crew implements Disposable {
   /** The metrics of the others, as they tell them. */
   async metrics(): Promise<readonly string[]> {
     return await this.#ask('metrics');
+  }
+
+  /** What the others are fetching, as they tell it. */
+  async fetches(): Promise<readonly string[]> {
+    return await this.#ask('fetches');
   }
 
   /** Leaves something, an object as JSON, to one of those that go on, if there is one. */

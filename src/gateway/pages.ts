@@ -27,7 +27,8 @@ const POLICY =
   "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; " +
   "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const HEADERS = {
+/** Beside its own, of every page. */
+export const PAGE_HEADERS = {
   'Content-Security-Policy': POLICY,
   'X-Content-Type-Options': 'nosniff',
   'Referrer-Policy': 'no-referrer',
@@ -40,7 +41,7 @@ export async function pageReply(page: PageMaker | undefined, request: PageReques
   const { contentType, body, headers } = await page(request);
   return {
     status: 200,
-    headers: { 'Content-Type': contentType, ...HEADERS, ...headers },
+    headers: { 'Content-Type': contentType, ...PAGE_HEADERS, ...headers },
     body: { kind: 'bytes', bytes: typeof body === 'string' ? Buffer.from(body) : body },
     outcome: { cache: 'none', why: 'page' },
   };

@@ -5,7 +5,7 @@ import type { RouteTable } from './door.ts';
 import type { PassTarget, Target } from './target.ts';
 
 /** The rule of an upstream's `deny` or `allow` that forbids what is asked for, in words; `undefined` when none does. */
-export function ruleAgainst(table: RouteTable, target: Target): string | undefined {
+export function ruleAgainst(table: Pick<RouteTable, 'upstream'>, target: Target): string | undefined {
   const subject = subjectOf(target);
   if (subject !== undefined) {
     const { upstream, name } = subject.repository;

@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Worker } from 'node:worker_threads';
 import { publish, subscribe } from '../events.ts';
 import type { Digest } from '../oci/digest.ts';
+import type { CatalogEntry } from './catalog.ts';
 import type { Kept } from './database.ts';
 import type { Inventory } from './inventory.ts';
 import { Journal } from './journal.ts';
@@ -68,6 +69,12 @@ export class ContentIndex implements AsyncDisposable {
   async repositories(): Promise<readonly string[]> {
     this.#flush();
     return (await this.#ask({ kind: 'repositories' })) ?? [];
+  }
+
+  /** Up to `limit` repositories of which something is here, latest use first; `undefined` while nothing can be said. */
+  async catalog(limit: number): Promise<readonly CatalogEntry[] | undefined> {
+    this.#flush();
+    return await this.#ask({ kind: 'catalog', limit });
   }
 
   /** What is here, up to the latest news, in the order in which it may go; `undefined` while that is not known. */

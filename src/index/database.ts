@@ -1,7 +1,9 @@
-import { type Digest, encodedOf, parseDigest } from '../oci/digest.ts';
-import { type Edge, type Inventory, type InventoryObject, takeInventory } from './inventory.ts';
+import type { Digest } from '../oci/digest.ts';
+import { type CatalogEntry, readCatalog } from './catalog.ts';
+import { type Edge, type Inventory, takeInventory } from './inventory.ts';
 import type { Entry } from './journal.ts';
-import { type Row, Sqlite } from './sqlite.ts';
+import { decode, encode, toObject } from './rows.ts';
+import { Sqlite } from './sqlite.ts';
 
 const VERSION = 1;
 /** Milliseconds within which a use counts as recent. */
@@ -153,6 +155,11 @@ export class Database implements Disposable {
     return Array.from(this.#sql.rows('SELECT name FROM repositories'), ([name]) => String(name));
   }
 
+  /** Up to `limit` repositories of which something is here, the one that was used last first. */
+  catalog(limit: number): readonly CatalogEntry[] {
+    return readCatalog(this.#sql, limit);
+  }
+
   /** What is here, in the order in which it may go. */
   inventory({ repositories, digests }: Kept): Inventory {
     this.#mark();
@@ -232,17 +239,4 @@ export class Database implements Disposable {
     const young = this.#marks.findIndex((mark) => moment - mark.moment < RECENT);
     this.#marks = this.#marks.slice(Math.max(0, young - 1));
   }
-}
-
-function toObject([id, size, used, manifest]: Row): InventoryObject {
-  return { id: Number(id), size: Number(size), used: Number(used), isManifest: manifest !== 0 };
-}
-
-function encode(digest: string): Uint8Array {
-  return Buffer.from(encodedOf(digest as Digest), 'hex');
-}
-
-function decode(bytes: unknown): Digest | undefined {
-  if (!(bytes instanceof Uint8Array)) return undefined;
-  return parseDigest(`${bytes.length === 64 ? 'sha512' : 'sha256'}:${Buffer.from(bytes).toString('hex')}`);
 }

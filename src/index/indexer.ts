@@ -44,6 +44,8 @@ export class Indexer {
         return this.#again();
       case 'repositories':
         return this.#guard((database) => database.repositories());
+      case 'catalog':
+        return this.#guard((database) => database.catalog(question.limit));
       case 'inventory':
         return this.#guard((database) => (database.isWhole ? database.inventory(question.kept) : undefined));
       case 'digests':

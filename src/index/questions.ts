@@ -1,4 +1,5 @@
 import type { Digest } from '../oci/digest.ts';
+import type { CatalogEntry } from './catalog.ts';
 import type { Kept } from './database.ts';
 import type { Inventory } from './inventory.ts';
 import type { Entry } from './journal.ts';
@@ -18,6 +19,7 @@ export interface Answers {
   /** Reads all files again; resolves when that is done. */
   readonly rebuild: { readonly question: Readonly<Record<never, never>>; readonly answer: undefined };
   readonly repositories: { readonly question: Readonly<Record<never, never>>; readonly answer: readonly string[] };
+  readonly catalog: { readonly question: { readonly limit: number }; readonly answer: readonly CatalogEntry[] };
   /** Nothing while not all files have been read. */
   readonly inventory: { readonly question: { readonly kept: Kept }; readonly answer: Inventory | undefined };
   readonly digests: { readonly question: { readonly ids: readonly number[] }; readonly answer: readonly Digest[] };

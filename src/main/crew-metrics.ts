@@ -29,11 +29,20 @@ export class CrewMetrics {
 
   /** The text of all. */
   async text(): Promise<string> {
+    return this.#telemetry.metricsText(await this.#others());
+  }
+
+  /** The sums of all. */
+  async figures(): Promise<Figures> {
+    return add([await this.#telemetry.metrics(), ...(await this.#others())]);
+  }
+
+  async #others(): Promise<readonly Figures[]> {
     const told = (await this.#crew.metrics()).map((text) => JSON.parse(text) as Told);
     const ended = new Set([...this.#ended, ...told.flatMap((one) => one.ended)]);
     // Whoever is just ending may have told twice.
     const others = told.filter(({ id }) => !ended.has(id)).flatMap(({ figures }) => figures);
-    return this.#telemetry.metricsText([...this.#inherited, ...others]);
+    return [...this.#inherited, ...others];
   }
 
   /** What another process is told. */

@@ -3,6 +3,7 @@ import type { DiskWatch } from '../admin/disk.ts';
 import type { Config } from '../config/config.ts';
 import type { Crew } from '../fleet/crew.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
+import { withPages } from '../pages/listener.ts';
 import { createEndpoints } from '../registry/endpoints.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Identity } from '../tls/identity.ts';
@@ -28,23 +29,26 @@ export interface Doors {
 }
 
 /** The gateway before it listens. */
-export function openGateway(
-  config: Config,
-  { identity, upstreams, telemetry, rooms, disk, crew, metrics, isReady }: Doors,
-): Gateway {
+export function openGateway(config: Config, doors: Doors): Gateway {
+  const { identity, upstreams, telemetry, rooms, disk, crew, metrics, isReady } = doors;
+  const shared = {
+    isReady,
+    warnings: () => [...identity.warnings, ...disk.warnings],
+    ...(crew !== undefined && { processes: async () => (await crew.ready()) + Number(isReady()) }),
+  };
+  const pages = openPages(config, { ...doors, ...shared });
+  const admin = createAdmin({
+    ...shared,
+    metrics: () => metrics?.text() ?? telemetry.metricsText(),
+    metricsType: telemetry.contentType,
+  });
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),
-    admin: createAdmin({
-      isReady,
-      warnings: () => [...identity.warnings, ...disk.warnings],
-      ...(crew !== undefined && { processes: async () => (await crew.ready()) + Number(isReady()) }),
-      metrics: () => metrics?.text() ?? telemetry.metricsText(),
-      metricsType: telemetry.contentType,
-    }),
+    admin: pages.admin === undefined ? admin : withPages(pages.admin, admin),
     endpoints: createEndpoints({ ...rooms, toClientError }),
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
-    pages: openPages(identity),
+    pages: pages.own,
     via: VIA.split(' ')[1] ?? VIA,
     agent: (upstream, base) => upstreams.agent(upstream, base),
     pace: (upstream, body) => upstreams.pace(upstream, body),

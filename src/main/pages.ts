@@ -1,11 +1,77 @@
-import type { PageMaker, Pages } from '../gateway/pages.ts';
-import { welcome } from '../pages/welcome.ts';
+import { ANONYMOUS } from '../auth/principal.ts';
+import type { Config } from '../config/config.ts';
+import type { Crew } from '../fleet/crew.ts';
+import type { Pages } from '../gateway/pages.ts';
+import { ruleAgainst } from '../gateway/rules.ts';
+import { cachedRepository } from '../oci/route.ts';
+import { Catalog } from '../pages/catalog.ts';
+import { type Fetch, together } from '../pages/fetches.ts';
+import { firstSteps } from '../pages/first-steps.ts';
+import { Overview, type Sources } from '../pages/overview.ts';
+import { pagesOf } from '../pages/pages.ts';
+import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Identity } from '../tls/identity.ts';
+import type { CrewMetrics } from './crew-metrics.ts';
+import type { Rooms } from './rooms.ts';
+import type { Upstreams } from './upstreams.ts';
 
-/** The pages of our own names. */
-export function openPages(identity: Pick<Identity, 'rootCertificates'>): Pages {
-  return new Map<string, PageMaker>([
-    ['/', ({ origin }) => ({ contentType: 'text/plain; charset=utf-8', body: welcome(origin) })],
-    ['/ca.crt', () => ({ contentType: 'application/x-x509-ca-cert', body: identity.rootCertificates })],
-  ]);
+/** What the pages tell of. */
+export interface Told extends Pick<Sources, 'isReady' | 'warnings' | 'processes'> {
+  readonly identity: Pick<Identity, 'rootCertificates'>;
+  readonly rooms: Pick<Rooms, 'access' | 'index' | 'fetches' | 'space'>;
+  readonly upstreams: Pick<Upstreams, 'settings'>;
+  readonly telemetry: Telemetry;
+  readonly crew?: Crew | undefined;
+  readonly metrics?: CrewMetrics | undefined;
+}
+
+/** The pages of our own names, and those of the admin listener. */
+export function openPages(
+  { page, upstreams }: Pick<Config, 'page' | 'upstreams'>,
+  told: Told,
+): { readonly own: Pages; readonly admin: Pages | undefined } {
+  const overview = page === 'off' ? undefined : overviewOf(Object.keys(upstreams), told);
+  const instructions = (origin: string) => [firstSteps(origin)];
+  const own = pagesOf({ overview: page === 'public' ? overview : undefined, instructions });
+  const certificate = () => ({
+    contentType: 'application/x-x509-ca-cert',
+    body: told.identity.rootCertificates,
+  });
+  return {
+    own: new Map([...own, ['/ca.crt', certificate]]),
+    admin: overview && pagesOf({ overview }),
+  };
+}
+
+function overviewOf(names: readonly string[], told: Told): Overview {
+  const { crew, metrics, rooms, telemetry } = told;
+  const mayShow = (name: string): Promise<boolean> => isForEverybody(name, told);
+  const sources: Sources = {
+    ...told,
+    mayShow,
+    space: () => rooms.space.state(),
+    figures: () => metrics?.figures() ?? telemetry.metrics(),
+    fetches: async () => {
+      const others = (await crew?.fetches()) ?? [];
+      return together([rooms.fetches.running(), ...others.map((text) => JSON.parse(text) as readonly Fetch[])]);
+    },
+    upstreams: () => names,
+  };
+  return new Overview(sources, new Catalog((limit) => rooms.index.catalog(limit), mayShow));
+}
+
+/**
+ * Whether a stranger would get what is stored of a repository while its upstream is away: then it is public or shared by
+ * our own policy, and no rule of its upstream is against it. In doubt nobody is told of it.
+ */
+async function isForEverybody(name: string, { rooms, upstreams }: Told): Promise<boolean> {
+  const repository = cachedRepository(name);
+  try {
+    const settings = upstreams.settings(repository.upstream);
+    const route = { kind: 'tags', repository, query: '' } as const;
+    const rule = ruleAgainst({ upstream: () => settings }, { kind: 'registry', door: 'own', origin: '', route });
+    return rule === undefined && (await rooms.access.grant(ANONYMOUS, repository, undefined, true)) !== undefined;
+  } catch {
+    return false;
+  }
 }

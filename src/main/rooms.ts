@@ -11,8 +11,10 @@ import { Membership } from '../cache/membership.ts';
 import { SmallObjects } from '../cache/small-objects.ts';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
+import type { ContentIndex } from '../index/content-index.ts';
 import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
+import { Fetches } from '../pages/fetches.ts';
 import { DiskSpace } from '../space/disk-space.ts';
 import { Content } from '../store/content.ts';
 import { FileBackend } from '../store/file-backend.ts';
@@ -33,6 +35,9 @@ export interface Rooms {
   readonly tokens: TokenRelay;
   readonly space: DiskSpace;
   readonly upkeep: Upkeep;
+  readonly index: Pick<ContentIndex, 'catalog'>;
+  /** For the pages. */
+  readonly fetches: Fetches;
 }
 
 /** `config` is asked each time, so that a reload takes effect; `now`: milliseconds since 1970. */
@@ -71,9 +76,9 @@ export function furnish(
     (name) => settings(name).tags,
   );
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
-  const upkeep = openUpkeep(config, settings, layout, { backend, content, spool, claims, space }, cache);
+  const { upkeep, index } = openUpkeep(config, settings, layout, { backend, content, spool, claims, space }, cache);
   const tokens = new TokenRelay(access, callers, offline, upstream);
-  return { access, cache, callers, challenges, tokens, space, upkeep };
+  return { access, cache, callers, challenges, tokens, space, upkeep, index, fetches: new Fetches() };
 }
 
 function derive({ grantsKey }: Layout, purpose: string): Uint8Array {

@@ -32,7 +32,7 @@ export function openUpkeep(
   layout: Layout,
   stores: Stores,
   cache: Cache,
-): Upkeep {
+): { readonly upkeep: Upkeep; readonly index: ContentIndex } {
   const { backend, content, spool, claims, space } = stores;
   let counting: Promise<void> | undefined;
   const recount = (pause: number, signal: AbortSignal): Promise<void> => {
@@ -64,7 +64,7 @@ export function openUpkeep(
   };
   const completion = new Completion(cache, content, (name) => settings(name).complete === 'background');
   const prefetch = new Prefetch(cache, content, space, (name) => settings(name).prefetch === 'layers');
-  return new Upkeep({
+  const upkeep = new Upkeep({
     completion,
     prefetch,
     eviction,
@@ -76,6 +76,7 @@ export function openUpkeep(
     recount: (signal) => recount(1, signal),
     sweep,
   });
+  return { upkeep, index };
 }
 
 /** A file's time tells when the last round of upkeep ended. Lost with the index, it is only done sooner. */

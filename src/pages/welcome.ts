@@ -1,8 +1,7 @@
-/** Docker speaks plain HTTP to its own machine alone. */
-const ELSEWHERE = /^http:\/\/(?!(?:localhost|127\.[\d.]+|\[::1\])(?::|$))/;
-const INSECURE = `
-Docker wants TLS from every host but localhost: add this one to its "insecure-registries", or use the https port.
-`;
+import { bytesText, countText, shareText } from '../html/figures.ts';
+import { INSECURE, isInsecure } from './first-steps.ts';
+import type { Status } from './status.ts';
+import { fetchesText, stateText } from './status-section.ts';
 
 /** What this is and how to begin, for who asks our own name without a browser; `origin`: `http[s]://host[:port]`. */
 export function welcome(origin: string): string {
@@ -14,5 +13,17 @@ To trust it, install its root certificate on the machine that pulls:
 
 To pull through it without changing anything else, name the registry first:
   docker pull ${host}/docker.io/library/alpine
-${ELSEWHERE.test(origin) ? INSECURE : ''}`;
+${isInsecure(origin) ? `\n${INSECURE}\n` : ''}`;
+}
+
+/** How the gateway stands, in a few lines. */
+export function statusText(status: Status): string {
+  const { requests, hits, saved, sent } = status.answers;
+  const ratio = shareText(requests === 0 ? undefined : hits / requests);
+  return `
+${stateText(status)}
+  hit ratio ${ratio} of ${countText(requests)} answers; ${bytesText(saved)} of ${bytesText(sent)} saved
+  ${fetchesText(status.fetches)}
+More in a browser, and for programs at /status.json.
+`;
 }

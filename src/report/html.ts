@@ -1,7 +1,11 @@
+import { bytesText, countText, visible } from '../html/figures.ts';
+import { html, Markup } from '../html/markup.ts';
+import { STYLE } from '../html/style.ts';
+import { tableHtml } from '../html/table.ts';
 import { type Part, timeChart } from './chart.ts';
-import { bytesText, countText, timeText, visible } from './figures.ts';
+import { timeText } from './figures.ts';
 import type { Report } from './report.ts';
-import { STYLE } from './style.ts';
+import { CHART_STYLE } from './style.ts';
 import { type ShownTable, tablesOf } from './tables.ts';
 import { summaryOf } from './text.ts';
 
@@ -27,61 +31,36 @@ export function htmlReport(report: Report): string {
     time,
   });
   const [times, ...tables] = tablesOf(report);
-  return `<!doctype html>
+  return html`<!doctype html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<meta http-equiv="Content-Security-Policy" content="${POLICY}">
 <meta name="color-scheme" content="light dark">
 <title>Layover: what the cache did</title>
-<style>${STYLE}</style>
+<style>${new Markup(STYLE + CHART_STYLE)}</style>
 </head>
 <body>
 <main>
 <h1>What the cache did</h1>
-<ul>${summaryOf(report)
-    .map((line) => `<li>${escapeHtml(line)}</li>`)
-    .join('')}</ul>
-${figure('Requests for content', REQUESTS, requests)}${figure('Bytes sent', BYTES, bytes)}${times ? `<details><summary>The figures of both</summary>${tableHtml(times)}</details>` : ''}
-${tables.map(tableHtml).join('\n')}
+<ul>${summaryOf(report).map((line) => html`<li>${line}</li>`)}</ul>
+${figure('Requests for content', REQUESTS, requests)}${figure('Bytes sent', BYTES, bytes)}${times && html`<details><summary>The figures of both</summary>${shown(times)}</details>`}
+${tables.map((table) => html`${shown(table)}\n`)}
 </main>
 </body>
 </html>
-`;
+`.text;
 }
 
-function figure(title: string, parts: readonly Part[], svg: string): string {
-  if (svg === '') return '';
-  const legend = parts.map(({ kind, label }) => `<li class="${kind}">${label}</li>`).join('');
-  return `<figure><figcaption><h2>${title}</h2><ul class="legend">${legend}</ul></figcaption>${svg}</figure>\n`;
+const POLICY = new Markup("default-src 'none'; style-src 'unsafe-inline'");
+
+function figure(title: string, parts: readonly Part[], svg: string): Markup | undefined {
+  if (svg === '') return undefined;
+  const legend = parts.map(({ kind, label }) => html`<li class="${kind}">${label}</li>`);
+  return html`<figure><figcaption><h2>${title}</h2><ul class="legend">${legend}</ul></figcaption>${new Markup(svg)}</figure>\n`;
 }
 
-/** A table that can be scrolled by keyboard where the window is too narrow for it. */
-function tableHtml({ title, head, texts, rows }: ShownTable): string {
-  const kind = (column: number): string => (column < texts ? '' : ' class="figure"');
-  const heads = head.map((cell, column) => `<th scope="col"${kind(column)}>${cell}</th>`).join('');
-  const body = rows.map(
-    (row) =>
-      `<tr>${row
-        .map((cell, column) =>
-          column === 0
-            ? `<th scope="row">${escapeHtml(visible(cell))}</th>`
-            : `<td${kind(column)}>${escapeHtml(visible(cell))}</td>`,
-        )
-        .join('')}</tr>`,
-  );
-  return `<section class="wide" tabindex="0" role="region" aria-label="${title}"><table><caption>${title}</caption><thead><tr>${heads}</tr></thead><tbody>${body.join('\n')}</tbody></table></section>`;
-}
-
-const ENTITIES: Readonly<Record<string, string>> = {
-  '&': '&amp;',
-  '<': '&lt;',
-  '>': '&gt;',
-  '"': '&quot;',
-  "'": '&#39;',
-};
-
-function escapeHtml(text: string): string {
-  return text.replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? '');
+function shown({ title, head, texts, rows }: ShownTable): Markup {
+  return tableHtml({ title, head, texts, rows: rows.map((row) => row.map(visible)) });
 }

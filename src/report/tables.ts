@@ -1,5 +1,6 @@
 import type { CacheResult } from '../events.ts';
-import { bytesText, COLUMNS, cells, countText, durationText, timeText } from './figures.ts';
+import { bytesText, countText, durationText } from '../html/figures.ts';
+import { COLUMNS, cells, timeText } from './figures.ts';
 import type { Cut, Pull, Reason, Report, Table } from './report.ts';
 import { isHit } from './tally.ts';
 

@@ -1,4 +1,5 @@
-import { bytesText, countText, durationText, shareText, timeText, visible } from './figures.ts';
+import { bytesText, countText, durationText, shareText, visible } from '../html/figures.ts';
+import { timeText } from './figures.ts';
 import type { Cut, Report } from './report.ts';
 import { type ShownTable, tablesOf } from './tables.ts';
 import { hitRatio } from './tally.ts';

@@ -1,7 +1,8 @@
 import { AggregatorRegistry, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
-import { type CacheResult, type Events, subscribe } from '../events.ts';
+import { type CacheResult, subscribe } from '../events.ts';
 import { counter } from './counter.ts';
 import { storeMetrics } from './store-metrics.ts';
+import { type Bound, type Listener, SECONDS, upstreamMetrics } from './upstream-metrics.ts';
 
 /** Kinds of requests that get series of their own; every other kind is counted as `other`. */
 const KINDS = new Set([
@@ -20,7 +21,6 @@ const KINDS = new Set([
 ]);
 /** Cache results whose bytes were not fetched for the answer. */
 const SAVING: ReadonlySet<CacheResult> = new Set(['hit', 'revalidated', 'stale', 'collapsed']);
-const SECONDS = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
 
 export interface Metrics {
   readonly registry: Registry;
@@ -50,9 +50,6 @@ export function add(all: readonly Figures[]): Promise<Figures> {
   return AggregatorRegistry.aggregate([...all]).getMetricsAsJSON();
 }
 
-type Bound = (upstream: string | undefined) => string;
-type Listener<Name extends keyof Events> = (event: Events[Name]) => void;
-
 /**
  * Counts events in a registry of its own until closed. Only names in `upstreams` become label values, by `keyOf`; anything else is
  * `other` and absence `none`, so that no client can grow the number of series.
@@ -72,10 +69,7 @@ export function openMetrics(upstreams: readonly string[], keyOf = (upstream: str
   ]);
   const subscriptions = [
     subscribe('request', requests(registry, bound)),
-    subscribe('upstreamRequest', upstreamRequests(registry, bound)),
-    subscribe('upstreamBytes', upstreamBytes(registry, bound)),
-    subscribe('breaker', breakers(registry, upstreams, keyOf)),
-    subscribe('budget', budgets(registry, bound)),
+    ...upstreamMetrics(registry, upstreams, bound, keyOf),
     subscribe('fill', fills(registry, bound)),
     subscribe('follower', followers(registry)),
     subscribe('certificates', certificates(registry)),
@@ -120,71 +114,6 @@ function requests(registry: Registry, bound: Bound): Listener<'request'> {
       tokens(1, upstream, request.why === 'offline-token' ? 'gateway' : 'upstream');
     }
     firstByte.observe({ cache: request.cache }, request.firstByte / 1000);
-  };
-}
-
-function upstreamRequests(registry: Registry, bound: Bound): Listener<'upstreamRequest'> {
-  const labels = ['upstream', 'kind', 'status'];
-  const total = counter(registry, 'layover_upstream_requests_total', 'Requests to upstreams.', labels);
-  const seconds = new Histogram({
-    name: 'layover_upstream_request_seconds',
-    help: 'From sending a request to an upstream to the head of its answer.',
-    labelNames: ['upstream'],
-    buckets: SECONDS,
-    registers: [registry],
-  });
-  return (request) => {
-    const upstream = bound(request.upstream);
-    total(1, upstream, request.kind, upstreamStatus(request.status));
-    seconds.observe({ upstream }, request.time / 1000);
-  };
-}
-
-function upstreamBytes(registry: Registry, bound: Bound): Listener<'upstreamBytes'> {
-  const total = counter(registry, 'layover_upstream_bytes_total', 'Body bytes received from upstreams.', ['upstream']);
-  return ({ upstream, bytes }) => total(bytes, bound(upstream));
-}
-
-function breakers(
-  registry: Registry,
-  upstreams: readonly string[],
-  keyOf: (upstream: string) => string,
-): Listener<'breaker'> {
-  const open = new Map(upstreams.map((upstream) => [upstream, new Set<string>()]));
-  new Gauge({
-    name: 'layover_upstream_open_breakers',
-    help: 'Origins of an upstream that are not asked, since they cannot be connected to.',
-    aggregator: 'max',
-    labelNames: ['upstream'],
-    registers: [registry],
-    collect() {
-      for (const [upstream, origins] of open) this.set({ upstream }, origins.size);
-    },
-  });
-  return ({ upstream, origin, state }) => {
-    if (state === 'open') open.get(keyOf(upstream))?.add(origin);
-    else open.get(keyOf(upstream))?.delete(origin);
-  };
-}
-
-function budgets(registry: Registry, bound: Bound): Listener<'budget'> {
-  const shape = { labelNames: ['upstream', 'identity'], registers: [registry] };
-  const remaining = new Gauge({
-    name: 'layover_upstream_ratelimit_remaining',
-    help: 'Requests that an upstream said it will still take.',
-    aggregator: 'min',
-    ...shape,
-  });
-  const reset = new Gauge({
-    name: 'layover_upstream_ratelimit_reset_timestamp_seconds',
-    help: 'When an upstream said it will count anew, in seconds since 1970.',
-    aggregator: 'max',
-    ...shape,
-  });
-  return ({ upstream, identity, ...budget }) => {
-    const labels = { upstream: bound(upstream), identity };
-    remaining.set(labels, budget.remaining);
-    if (budget.reset !== undefined) reset.set(labels, budget.reset / 1000);
   };
 }
 
@@ -235,10 +164,4 @@ function certificates(registry: Registry): Listener<'certificates'> {
 
 function statusClass(status: number): string {
   return status >= 100 && status <= 599 ? `${Math.floor(status / 100)}xx` : 'other';
-}
-
-/** Upstream statuses are told apart, since 401, 404 and 429 call for different reactions; `error` means no answer. */
-function upstreamStatus(status: number | undefined): string {
-  if (status === undefined) return 'error';
-  return status >= 100 && status <= 599 ? String(status) : 'other';
 }

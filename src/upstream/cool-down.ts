@@ -31,6 +31,7 @@ export class CoolDown {
     if (this.#until.has(principal)) return;
     const seconds = error.retryAfter ?? 0;
     this.#until.set(principal, { time: now + seconds * 1_000, error });
+    publish('coolDown', { upstream: this.#name, principal, until: Date.now() + seconds * 1_000 });
     const message = `${this.#name} answers "too many requests"; not asking again for ${seconds} s`;
     publish('notice', { level: 'warn', message });
   }

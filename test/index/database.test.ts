@@ -168,3 +168,35 @@ test('a use a moment ago is recent, one of an earlier life or of long ago is not
   const isRecent = (digest: Digest): boolean => (inventory.used[digests.indexOf(digest)] ?? 0) > inventory.recent;
   t.deepEqual([isRecent(old), isRecent(fresh)], [false, true]);
 });
+
+test('the catalog has what is here, the last used first, and a shared layer tells nothing of who has it too', async (t) => {
+  const { files } = CacheFiles.make(t);
+  const layer = await files.blob('docker.io/library/base', Buffer.from('layer'));
+  await files.manifest('docker.io/library/base', [layer]);
+  await files.blob('ghcr.io/acme/app', Buffer.from('layer'));
+  const app = await files.manifest('ghcr.io/acme/app', [layer]);
+  await files.blob('quay.io/only/layers', Buffer.from('layer'));
+  const gone = await files.blob('quay.io/gone/away', Buffer.from('gone'));
+  await files.remove(gone);
+  using database = new Database();
+  const journal = new Journal();
+  for (const event of files.events) journal.note(event);
+  database.apply(journal.take());
+  const before = database.catalog(10);
+  t.deepEqual(
+    before.map(({ repository }) => repository),
+    ['ghcr.io/acme/app', 'docker.io/library/base', 'quay.io/only/layers'],
+  );
+  t.is(before[2]?.used, 0);
+  t.deepEqual(
+    before.map(({ size }) => size > 'layer'.length),
+    [true, true, false],
+  );
+  journal.note({ phase: 'used', digest: layer, repository: 'ghcr.io/acme/app' });
+  journal.note({ phase: 'used', digest: app, repository: 'ghcr.io/acme/app' });
+  database.apply(journal.take());
+  const after = database.catalog(10);
+  t.true((after[0]?.used ?? 0) > (before[0]?.used ?? 0));
+  t.deepEqual(after.slice(1), before.slice(1));
+  t.is(database.catalog(1).length, 1);
+});

@@ -49,7 +49,7 @@ test.serial('requests to upstreams are told apart by status, and by having had n
 });
 
 test.serial('a fill runs from its start to its end, however often it resumes', async (t) => {
-  const fill = { digest: 'sha256:a', repository: 'library/nginx', upstream: 'docker.io', bytes: 0 } as const;
+  const fill = { digest: 'sha256:a', repository: 'library/nginx', upstream: 'docker.io', bytes: 0, size: 1 } as const;
   const found = await samples(() => {
     for (const phase of ['started', 'resumed', 'switched'] as const) publish('fill', { ...fill, phase });
     publish('fill', { ...fill, digest: 'sha256:b', phase: 'started' });
@@ -166,8 +166,16 @@ test.serial('ten thousand random names add no series', async (t) => {
         publish('upstreamBytes', { upstream, bytes: 1 });
         publish('breaker', { upstream, origin: `https://${upstream}`, state: 'open' });
         publish('budget', { upstream, identity: 'forward', remaining: index, reset: 1 });
-        publish('fill', { upstream, repository: upstream, digest, bytes: 1, phase: 'started', reason: digest });
-        publish('fill', { upstream, repository: upstream, digest, bytes: 1, phase: 'failed', reason: digest });
+        publish('fill', {
+          upstream,
+          repository: upstream,
+          digest,
+          bytes: 1,
+          size: 1,
+          phase: 'started',
+          reason: digest,
+        });
+        publish('fill', { upstream, repository: upstream, digest, bytes: 1, size: 1, phase: 'failed', reason: digest });
         publish('proof', { upstream, result: 'refused' });
       }
     });
