@@ -1,4 +1,6 @@
-import { appendFile, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { appendFile, chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { join } from 'node:path';
 import { Daemon, run } from '../clients/process.ts';
 import { openLoopback } from '../faults/namespace.ts';
@@ -15,6 +17,8 @@ export function layover(gateway: TestGateway, ...args: readonly string[]): Promi
  * its own. */
 export async function furnish(dir: string, addresses: Readonly<Record<string, string>>, roots: string): Promise<void> {
   await openLoopback();
+  // What nginx keeps lies there, and its workers are somebody else.
+  await chmod(dir, 0o755);
   const hosts = join(dir, 'hosts');
   await writeFile(
     hosts,
@@ -54,6 +58,16 @@ ${http}
 export async function checkNginx(prefix: string): Promise<string> {
   const output = await run(['sh', '-c', `nginx -t -p "${prefix}" -c "${prefix}/nginx.conf" 2>&1`]);
   return output.toString();
+}
+
+/** Resolves when something listens there. */
+export async function reach(at: { readonly address: string; readonly port: number }): Promise<void> {
+  const socket = connect(at.port, at.address);
+  try {
+    await once(socket, 'connect');
+  } finally {
+    socket.destroy();
+  }
 }
 
 export async function startNginx(prefix: string, probe: () => Promise<unknown>): Promise<Daemon> {

@@ -4,13 +4,14 @@ import { join } from 'node:path';
 import test from 'ava';
 import { runIsolated } from '../clients/namespace.ts';
 import { canIsolate, missing } from '../faults/namespace.ts';
+import { VARIANTS } from './variants.ts';
 
 const PROGRAM = join(import.meta.dirname, 'walk.ts');
 const absent = await missing(['nginx', 'skopeo', 'podman', 'curl', 'unshare']);
 const why = absent.length > 0 ? `not here: ${absent.join(', ')}` : 'needs root, for namespaces';
 const isRun = absent.length === 0 && (await canIsolate());
 
-let said: Readonly<Record<string, string | number>> = {};
+let said: Readonly<Record<string, string | number>> & { readonly variants?: Readonly<Record<string, string>> } = {};
 
 test.before(async (t) => {
   if (!isRun) return t.log(`skipped: ${why}`);
@@ -46,6 +47,14 @@ walked('real nginx takes what was rendered, and makes no complaint', (t) => {
   t.regex(String(said.renewal), /stays/);
 });
 
+walked('real nginx takes every other form of what is rendered', (t) => {
+  t.deepEqual(Object.keys(said.variants ?? {}), Object.keys(VARIANTS));
+  for (const [title, output] of Object.entries(said.variants ?? {})) {
+    t.regex(output, /test is successful/, title);
+    t.notRegex(output, /warn/, title);
+  }
+});
+
 walked('clients pull through nginx, over HTTP/2 too, and again when the registry is down', (t) => {
   t.is(said.blobsOverHttp2, 3);
   const log = String(said.gatewayLog);
@@ -58,6 +67,7 @@ walked('clients pull through nginx, over HTTP/2 too, and again when the registry
 walked('the challenge names the host that the client asked, whatever it speaks', (t) => {
   t.regex(String(said.curl), /^401 2 Bearer realm="https:\/\/ghcr\.io\/v2\/_layover\/token",service="ghcr\.io"/);
   t.regex(String(said.curlBefore), /^401 1\.1 Bearer realm="https:\/\/docker\.io\/v2\/_layover\/token"/);
+  t.regex(String(said.plain), /^401 1\.1 Bearer realm="http:\/\/docker\.io\/v2\/_layover\/token"/);
 });
 
 walked('our own names are served through it as well, and pushes pass', (t) => {

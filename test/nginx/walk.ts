@@ -1,4 +1,4 @@
-import { mkdir, readFile } from 'node:fs/promises';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../clients/process.ts';
 import { TestGateway } from '../support/gateway.ts';
@@ -6,6 +6,7 @@ import { makeImage } from '../support/image.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 import { pullOverHttp2 } from './http2.ts';
 import { checkNginx, furnish, layover, startNginx, writeMainConfig } from './inside.ts';
+import { checkVariants } from './variants.ts';
 
 /** Walks from a gateway to pulls through nginx in front of it, inside a namespace, and prints what came of each step. */
 const [dir = ''] = process.argv.slice(2);
@@ -30,6 +31,9 @@ await furnish(dir, Object.fromEntries(names.map((name) => [name, '127.0.0.1'])),
 
 const said: Record<string, unknown> = {};
 await writeMainConfig(prefix, '  include conf.d/*.conf;');
+const plain = 'server { listen 80; server_name docker.io; include snippets/layover-proxy.conf; }';
+await mkdir(join(prefix, 'conf.d'));
+await writeFile(join(prefix, 'conf.d/plain.conf'), plain);
 said.rendered = (await layover(gateway, 'nginx-compat', 'render', '--out', prefix))
   .toString()
   .trim()
@@ -37,6 +41,7 @@ said.rendered = (await layover(gateway, 'nginx-compat', 'render', '--out', prefi
 said.certificate = (
   await layover(gateway, 'nginx-compat', 'certificate', '--out', join(prefix, 'layover.pem'))
 ).toString();
+said.variants = await checkVariants(dir, join(prefix, 'layover.pem'));
 said.check = await checkNginx(prefix);
 const curl = async (...args: readonly string[]): Promise<string> => (await run(['curl', '-sS', ...args])).toString();
 await using _nginx = await startNginx(prefix, () => curl('https://gateway.lan/v2/'));
@@ -48,6 +53,7 @@ said.blobsOverHttp2 = await pullOverHttp2('registry-1.docker.io', roots, 'librar
 const format = ['-o', '/dev/null', '-w', '%{http_code} %{http_version} %header{www-authenticate}'];
 said.curl = await curl('--http2', ...format, 'https://ghcr.io/v2/');
 said.curlBefore = await curl('--http1.1', ...format, 'https://docker.io/v2/');
+said.plain = await curl(...format, 'http://docker.io/v2/');
 said.path = await curl('--http2', '-I', 'https://gateway.lan/v2/docker.io/library/app/manifests/latest');
 said.page = await curl('https://gateway.lan/');
 await run([

@@ -29,7 +29,7 @@ const WALKS = [
   'test/bin/launch.test.ts',
   'test/cli/{ca,check,commands,setup}.test.ts',
   'test/config/examples.test.ts',
-  'test/nginx/walk.test.ts',
+  'test/nginx/{beside,walk}.test.ts',
   'test/readme.test.ts',
   'test/tls/{first-start,go,openssl}.test.ts',
 ];
