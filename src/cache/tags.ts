@@ -10,10 +10,9 @@ import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAns
 import type { Parts } from './blobs.ts';
 import { decide, type FreshnessPolicy } from './freshness.ts';
 import { type ManifestAsking, type Manifests, probeOf, readManifest } from './manifests.ts';
+import { Silence } from './silence.ts';
 import { lengthOf } from './source.ts';
 
-/** Milliseconds a client waits for the upstream while there is a stale answer. */
-const PATIENCE = 2000;
 const FRESH: Handling = { cache: 'hit', why: 'fresh' };
 const QUESTION_TIMEOUT = 60_000;
 
@@ -30,6 +29,7 @@ export class Tags {
   readonly #manifests: Manifests;
   readonly #policy: (upstream: string) => FreshnessPolicy;
   readonly #checking = new Map<string, Promise<Checked>>();
+  readonly #silence = new Silence();
 
   constructor(parts: Parts, manifests: Manifests, policy: (upstream: string) => FreshnessPolicy) {
     this.#parts = parts;
@@ -40,19 +40,24 @@ export class Tags {
   async get(asking: ManifestAsking, tag: string, method: 'GET' | 'HEAD'): Promise<Answer> {
     const { access, content } = this.#parts;
     const { repository, caller } = asking;
+    const { upstream } = repository;
     const probe = probeOf(asking, tag);
     const grant = await access.grant(caller, repository, probe);
     const bridge = grant ?? (await access.grant(caller, repository, probe, true));
     const known = lastEntry(await content.tag(repository, tag), acceptClass(asking.accept));
-    const freshness = decide(known?.checkedAt, Date.now(), this.#policy(repository.upstream));
+    const freshness = decide(known?.checkedAt, Date.now(), this.#policy(upstream));
     if (known !== undefined && grant !== undefined && freshness === 'fresh') {
       return this.#answer(asking, known, method, FRESH, 'first-time');
     }
     const stale = bridge !== undefined && freshness !== 'unusable' ? known : undefined;
     const identified = access.identity(caller, repository);
+    const since = performance.now();
     const asked = identified.then((identity) => this.#check(asking, tag, identity, grant !== undefined));
-    const checked = await (stale === undefined ? asked : orStale(asked, grant === undefined ? undefined : PATIENCE));
-    if (typeof checked === 'string') return this.#stale(asking, stale, method, checked);
+    const checked = await (stale === undefined ? asked : orStale(asked, grant && this.#silence.patience(upstream)));
+    if (typeof checked === 'string') {
+      if (checked === 'upstream-slow') this.#silence.missed(upstream, since);
+      return this.#stale(asking, stale, method, checked);
+    }
     if (checked.kind === 'refused') return this.#refusal(asking, tag, method, checked.response);
     if (checked.kind === 'uncacheable') return this.#passOn(asking, tag, method);
     const missing = known !== undefined && known.digest !== checked.entry.digest ? 'tag-moved' : 'first-time';
@@ -194,7 +199,7 @@ export class Tags {
   async #request(asking: ManifestAsking, tag: string, method: 'GET' | 'HEAD'): Promise<UpstreamResponse> {
     const { access, upstream } = this.#parts;
     const { repository, caller, accept, userAgent } = asking;
-    return upstream(repository.upstream).request({
+    const response = await upstream(repository.upstream).request({
       ...probeOf(asking, tag),
       method,
       repository: repository.name,
@@ -203,6 +208,8 @@ export class Tags {
       signal: AbortSignal.timeout(QUESTION_TIMEOUT),
       ...(userAgent !== undefined && { userAgent }),
     });
+    this.#silence.heard(repository.upstream);
+    return response;
   }
 }
 

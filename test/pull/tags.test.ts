@@ -6,7 +6,7 @@ import { NAMESPACE, TestGateway } from '../support/gateway.ts';
 import { type Image, makeImage, type StoredManifest, TYPES, topOf } from '../support/image.ts';
 import type { FaultWhere } from '../support/upstream/fault.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
-import { onDisk, urlOf } from './doors.ts';
+import { eventually, onDisk, urlOf } from './doors.ts';
 
 type Name = 'hub' | 'quay' | 'mcr' | 'gar' | 'k8s';
 type Stage = Readonly<Record<Name, FakeUpstream>> & { readonly gateway: TestGateway };
@@ -166,16 +166,44 @@ test('while the upstream is slow the last answer goes out after two seconds, and
   hub.add('moving/slow', after);
   const slow = hub.fault({ repository: 'moving/slow', kind: 'manifest' }, { hang: true });
   await sleep(UNSHARED);
-  const answers = await Promise.all([ask(t.context, 'moving/slow', 'latest'), ask(t.context, 'moving/slow', 'latest')]);
-  for (const { digest, headers, totalMs } of answers) {
+  const asking = [ask(t.context, 'moving/slow', 'latest'), ask(t.context, 'moving/slow', 'latest')];
+  // The upstream says something else meanwhile: it is slow for one question, not silent.
+  await sleep(500);
+  await ask(t.context, 'moving/slow-but-there', 'latest');
+  for (const { digest, headers, totalMs } of await Promise.all(asking)) {
     t.is(digest, before.digest);
     t.like(headers, STALE);
-    t.true(totalMs > 1900 && totalMs < 4000, `${totalMs} ms`);
+    t.true(totalMs > 1800 && totalMs < 4000, `${totalMs} ms`);
   }
+  t.true((await ask(t.context, 'moving/slow', 'latest')).totalMs > 1800);
   t.is(slow.hits, 1);
   slow.remove();
   await sleep(100);
   t.is((await ask(t.context, 'moving/slow', 'latest')).digest, after.digest);
+});
+
+test('an upstream that says nothing at all keeps only the first client waiting, and is heard when it speaks', async (t) => {
+  const upstream = await startUpstream({ profile: 'mcr', tls: false });
+  t.teardown(() => upstream.close());
+  const gateway = await TestGateway.start({ upstreams: [upstream] });
+  t.teardown(() => gateway[Symbol.asyncDispose]());
+  const before = imageIn(upstream, 'silent/app', 'silent');
+  const pull = (): Promise<ClientResponse> =>
+    ask({ ...t.context, gateway }, 'silent/app', 'latest', { upstream: 'mcr' });
+  await pull();
+  const silence = upstream.fault({}, { hang: true });
+  await sleep(UNSHARED);
+  t.true((await pull()).totalMs > 1800);
+  const later = [await pull(), await pull(), await pull(), await pull(), await pull(), await pull()];
+  for (const { status, digest, headers } of later) {
+    t.deepEqual([status, digest], [200, before.digest]);
+    t.like(headers, STALE);
+  }
+  t.true(Math.min(...later.map(({ totalMs }) => totalMs)) < 1000);
+  const after = makeImage({ seed: 'speaks again', layers: [200] });
+  upstream.add('silent/app', after);
+  silence.remove();
+  t.is((await eventually(pull, ({ digest }) => digest === after.digest)).status, 200);
 });
 
 for (const status of [500, 502, 503, 504]) {
