@@ -3,7 +3,7 @@ import type { Digest } from '../oci/digest.ts';
 import type { SpoolFile } from '../store/spool-file.ts';
 import { tellFailed } from '../store/trouble.ts';
 import type { UpstreamResponse } from '../upstream/contract.ts';
-import type { Upstream } from '../upstream/upstream.ts';
+import { Beginnings } from './beginnings.ts';
 import { PATIENCE, type Patience } from './downloads.ts';
 import { type Elsewhere, find, follow, UNREAD } from './elsewhere.ts';
 import { SpoolFailed } from './fetcher.ts';
@@ -24,17 +24,14 @@ export type Begun =
 
 /** Milliseconds before a claim that was just given up is asked for again. */
 const AGAIN = 10;
-interface Beginning {
-  readonly upstream: Upstream;
-  readonly begun: Promise<Begun & { readonly first: boolean }>;
-}
+type Start = Begun & { readonly first: boolean };
 
 /** The fills that are running, one for each digest, by this process or another one on the same directory. */
 export class Fills {
   readonly #stores: Stores;
   readonly #patience: Patience;
   readonly #fills = new Map<Digest, Fill>();
-  readonly #beginning = new Map<Digest, Beginning>();
+  readonly #beginnings: Beginnings<Start>;
   /** Settles when a fill has ended, and its claim is free again if it was ours. */
   readonly #ending = new Map<Digest, Promise<void>>();
   readonly #abort = new AbortController();
@@ -42,6 +39,7 @@ export class Fills {
   constructor(stores: Stores, options: { readonly patience?: Patience } = {}) {
     this.#stores = stores;
     this.#patience = options.patience ?? PATIENCE;
+    this.#beginnings = new Beginnings(this.#patience.withAlternative, this.#abort.signal);
   }
 
   /** The fill of a digest that is running. */
@@ -54,57 +52,44 @@ export class Fills {
    * Begins to fill, or waits for whoever is just beginning, here or in another process: then `first` is false, and what
    * came of it says nothing about the rights of this caller's source. Rejects when no upstream of theirs answers.
    */
-  async begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
-    const running = this.get(digest);
-    if (running !== undefined) return { kind: 'fill', fill: running, first: false };
-    const beginning = this.#beginning.get(digest);
-    if (beginning === undefined) {
-      const begun = this.#begin(digest, source).finally(() => this.#beginning.delete(digest));
-      this.#beginning.set(digest, { upstream: source.upstream, begun });
-      return begun;
-    }
-    try {
-      return { ...(await beginning.begun), first: false };
-    } catch (error) {
-      // What one upstream fails to do says nothing about another.
-      if (beginning.upstream === source.upstream || this.#abort.signal.aborted) throw error;
-      return this.begin(digest, source);
-    }
+  begin(digest: Digest, source: Source): Promise<Start> {
+    return this.#beginnings.start(digest, source.upstream, (signal) => this.#begin(digest, source, signal));
   }
 
   /** Parks every fill with what it has. */
   async close(): Promise<void> {
     const reason = new Error('the gateway is stopping');
     this.#abort.abort(reason);
-    await Promise.allSettled([...this.#beginning.values()].map(({ begun }) => begun));
+    await this.#beginnings.settled();
     for (const fill of this.#fills.values()) fill.park(reason);
     await Promise.all(this.#ending.values());
   }
 
-  async #begin(digest: Digest, source: Source): Promise<Begun & { readonly first: boolean }> {
+  async #begin(digest: Digest, source: Source, signal: AbortSignal): Promise<Start> {
+    const running = this.get(digest);
+    if (running !== undefined) return { kind: 'fill', fill: running, first: false };
     await this.#ending.get(digest);
-    const { signal } = this.#abort;
     for (;;) {
       const place = await Place.take(this.#stores, digest);
-      if (place instanceof Place) return { ...(await this.#beginAt(place, digest, source)), first: true };
+      if (place instanceof Place) return { ...(await this.#beginAt(place, digest, source, signal)), first: true };
       // On a broken disk nobody is found.
       const elsewhere = await find(this.#stores, digest, signal).catch(() => undefined);
       if (elsewhere !== undefined) {
         const fill = new Fill(digest, elsewhere.progress.size, elsewhere.file, this.#patience);
         return { kind: 'fill', fill: this.#run(fill, elsewhere), first: false };
       }
-      if (place !== 'taken') return { ...(await this.#beginUncached(source, place)), first: true };
+      if (place !== 'taken') return { ...(await this.#beginUncached(source, place, signal)), first: true };
       await sleep(AGAIN, undefined, { signal });
     }
   }
 
-  async #beginAt(place: Place, digest: Digest, source: Source): Promise<Begun> {
+  async #beginAt(place: Place, digest: Digest, source: Source, signal: AbortSignal): Promise<Begun> {
     let isTaken = false;
     try {
       // Whoever was about to keep it when the caller looked may have done so.
       if ((await this.#stores.content.blobSize(digest)) !== undefined) return { kind: 'stored' };
       if (place.file.complete && (await publishes(place))) return { kind: 'stored' };
-      const begun = await this.#beginIn(place, digest, source);
+      const begun = await this.#beginIn(place, digest, source, signal);
       isTaken = begun.kind === 'fill';
       return begun;
     } finally {
@@ -112,18 +97,18 @@ export class Fills {
     }
   }
 
-  async #beginUncached(source: Source, why: Unkept): Promise<Begun> {
-    const opened = await open(source, 0, undefined, this.#abort.signal);
+  async #beginUncached(source: Source, why: Unkept, signal: AbortSignal): Promise<Begun> {
+    const opened = await open(source, 0, undefined, signal);
     if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
-    return { kind: 'uncached', opened, size: opened.size ?? (await this.#askSize(source)), why };
+    return { kind: 'uncached', opened, size: opened.size ?? (await this.#askSize(source, signal)), why };
   }
 
-  async #beginIn(place: Place, digest: Digest, source: Source): Promise<Begun> {
-    const opened = await this.#ask(place, source);
+  async #beginIn(place: Place, digest: Digest, source: Source, signal: AbortSignal): Promise<Begun> {
+    const opened = await this.#ask(place, source, signal);
     if (!isSuccess(opened)) return { kind: 'refused', response: opened.response };
-    const size = opened.size ?? (await this.#askSize(source));
+    const size = opened.size ?? (await this.#askSize(source, signal));
     if (size === undefined) return { kind: 'uncached', opened, size, why: 'not-cacheable' };
-    if (!(await place.reserve(size, this.#abort.signal))) return { kind: 'uncached', opened, size, why: 'no-space' };
+    if (!(await place.reserve(size, signal))) return { kind: 'uncached', opened, size, why: 'no-space' };
     const fill = this.#run(new Fill(digest, size, place.file, this.#patience), place);
     fill.receive(place, { source, answer: { ...opened, size } });
     return { kind: 'fill', fill };
@@ -188,17 +173,16 @@ export class Fills {
   }
 
   /** Asks for the first missing byte and what follows; what is kept of a blob that is another now is dropped. */
-  async #ask(place: Place, source: Source): Promise<Opened> {
-    const opened = await open(source, place.file.extents.prefix(), undefined, this.#abort.signal);
+  async #ask(place: Place, source: Source, signal: AbortSignal): Promise<Opened> {
+    const opened = await open(source, place.file.extents.prefix(), undefined, signal);
     if (!isOutdated(place.file, opened)) return opened;
     opened.response.body.destroy();
     await place.renew();
-    return open(source, 0, undefined, this.#abort.signal);
+    return open(source, 0, undefined, signal);
   }
 
   /** Some upstreams tell a blob's length only when asked for nothing else. */
-  async #askSize({ upstream, repository, path, identity }: Source): Promise<number | undefined> {
-    const { signal } = this.#abort;
+  async #askSize({ upstream, repository, path, identity }: Source, signal: AbortSignal): Promise<number | undefined> {
     const response = await upstream.request({
       kind: 'blob',
       method: 'HEAD',

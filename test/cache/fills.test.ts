@@ -1,6 +1,7 @@
 import { EventEmitter, once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
 import { Fill } from '../../src/cache/fill.ts';
 import { Follower } from '../../src/cache/follower.ts';
@@ -189,6 +190,51 @@ test('who has another upstream does not fail with the one that was asked first',
   await t.throwsAsync(same ?? Promise.resolve());
   t.is((await other)?.size, 100_000);
   t.is(good.fake.count({ role: 'cdn' }), 1);
+});
+
+test('an upstream that does not begin to answer makes room for the one that somebody else knows', async (t) => {
+  const blob = makeBlob('silent at first', 100_000);
+  const [silent, good] = [await siteOf(t, 'silent.example', blob), await siteOf(t, 'good.example', blob)];
+  const silence = silent.fake.fault({}, { hang: true });
+  const room = roomOf(t, undefined, { alone: 60_000, withAlternative: 100 });
+  const first = begin(room, blob, sourceAt(silent, blob));
+  await eventually(
+    () => silence.hits,
+    (hits) => hits > 0,
+  );
+  const [fill, same] = await Promise.all([begin(room, blob, sourceAt(good, blob)), first]);
+  t.is(fill, same, 'who asked the silent one first is served, too');
+  const reading = readAll(follow(t, fill, sourceAt(silent, blob)), fill.size);
+  t.true((await reading).equals(toBytes(blob.content)));
+  t.deepEqual([silent.fake.bytes({ role: 'cdn' }), good.fake.count({ role: 'cdn' })], [0, 1]);
+});
+
+test('of two upstreams that say nothing neither is asked again and again', async (t) => {
+  const blob = makeBlob('two silent ones', 100_000);
+  const [one, two] = [await siteOf(t, 'one.example', blob), await siteOf(t, 'two.example', blob)];
+  const silences = [one, two].map(({ fake }) => fake.fault({}, { hang: true }));
+  const room = roomOf(t, undefined, { alone: 60_000, withAlternative: 50 });
+  const asking = [one, two].map(async (site, at) => {
+    if (at === 1)
+      await eventually(
+        () => silences[0]?.hits,
+        (hits) => hits === 1,
+      );
+    return begin(room, blob, sourceAt(site, blob));
+  });
+  await eventually(
+    () => silences[1]?.hits,
+    (hits) => hits === 1,
+  );
+  await sleep(500);
+  t.deepEqual(
+    silences.map(({ hits }) => hits),
+    [1, 1],
+  );
+  for (const silence of silences) silence.remove();
+  const [fill, same] = await Promise.all(asking);
+  t.is(fill?.size, 100_000);
+  t.is(fill, same);
 });
 
 async function deadUrl(t: ExecutionContext): Promise<URL> {
