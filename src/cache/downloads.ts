@@ -10,9 +10,9 @@ export const NEAR = 1 << 20;
 /** Downloads for far readers, beside those that bring the blob in order. */
 const MAX_FAR = 5;
 /** Milliseconds that a download is watched before others may help it. */
-const WATCHED = 1000;
+const WATCHED = 500;
 /** Milliseconds that a piece takes at the speed seen: few requests, and a reader in order never waits for long. */
-const PIECE = 2000;
+const PIECE = 1000;
 
 /** Milliseconds without a byte after which a download is given up. */
 export interface Patience {
@@ -63,7 +63,7 @@ export class Downloads {
     this.#sources = sources;
     this.#events = events;
     this.#patience = patience;
-    this.#watchdog = setInterval(() => this.#watch(), Math.min(1000, patience.withAlternative / 4)).unref();
+    this.#watchdog = setInterval(() => this.#watch(), Math.min(250, patience.withAlternative / 4)).unref();
   }
 
   /** Goes on with the first missing byte that nobody fetches; `opened` is an answer that begins at or before it. */
