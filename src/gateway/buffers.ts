@@ -20,7 +20,7 @@ class Pool {
 
 /** Bytes. Few reads for few answers; a thousand answers that wait for slow clients must not take a gigabyte. */
 const LARGE = 512 << 10;
-const SMALL = 64 << 10;
+const SMALL = 32 << 10;
 /** How many answers may have large buffers. */
 const FEW = 64;
 
