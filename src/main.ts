@@ -75,6 +75,7 @@ export async function startLayover(
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
+    rooms.hosted[Symbol.dispose]();
     await rooms.cache.close();
     await rooms.upkeep[Symbol.asyncDispose]();
     await rooms.space[Symbol.asyncDispose]();

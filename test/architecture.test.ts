@@ -33,6 +33,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   auth: { imports: ['oci', 'events', 'upstream', 'store'], packages: ['jose'] },
   cache: { imports: ['oci', 'events', 'store', 'upstream', 'auth'], packages: ['lru-cache'] },
   registry: { imports: ['oci', 'events', 'store', 'cache', 'auth'] },
+  hosted: { imports: ['oci', 'events', 'store', 'cache', 'registry'] },
   fleet: { imports: ['events', 'config'] },
   tls: { imports: ['events'], packages: ['node-forge'] },
   gateway: { imports: ['oci', 'events', 'config', 'auth', 'registry', 'tls'], packages: ['http-proxy-3'] },
@@ -48,7 +49,7 @@ const WIRING = ['cli', 'main'];
 
 const CORE = ['oci', 'store', 'upstream', 'auth', 'cache', 'registry', 'gateway', 'tls'];
 /** Lines without comments and blank ones; see docs/decisions/0007-size-of-the-core.md. */
-const CORE_LIMIT = 9600;
+const CORE_LIMIT = 9700;
 const FILE_LIMIT = 250;
 const FUNCTION_LIMIT = 60;
 const EMPTY_WORDS = ['util', 'helper', 'manager', 'service', 'common', 'data', 'info', 'handler'];

@@ -119,7 +119,12 @@ export interface Config {
   };
   /** Namespace that our own names mean when nothing else is said. */
   readonly mirror: { readonly default?: string };
-  readonly hosted: { readonly repositories: readonly string[] };
+  readonly hosted: {
+    /** Patterns of the repositories that are ours. */
+    readonly repositories: readonly string[];
+    /** Who may push to them. */
+    readonly push: 'none' | 'anyone';
+  };
   readonly grants: { readonly offline: number };
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;
 }

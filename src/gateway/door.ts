@@ -8,8 +8,7 @@ import type { Arrival } from './arrival.ts';
 export interface RouteTable extends Lookup {
   /** Our own host names and addresses, lower case. */
   readonly names: ReadonlySet<string>;
-  /** Patterns of the repositories that are ours. */
-  readonly hosted: readonly string[];
+  readonly hosted: Config['hosted'];
   /** What our own names mean when nothing else is said. */
   readonly fallback?: UpstreamConfig | undefined;
   /** The paths of our own pages. */
@@ -22,7 +21,7 @@ export function routeTable(config: RoutedConfig, pages: RouteTable['pages']): Ro
   const lookup = openLookup(config);
   const names = new Set(['localhost', ...config.names.map((name) => name.toLowerCase())]);
   const fallback = config.mirror.default === undefined ? undefined : lookup.upstream(config.mirror.default);
-  return { ...lookup, names, hosted: config.hosted.repositories, fallback, pages };
+  return { ...lookup, names, hosted: config.hosted, fallback, pages };
 }
 
 /** The host a client may be taken to have meant, with what it is to us; `undefined` presented: our own name. */

@@ -1,8 +1,9 @@
 import type { UpstreamConfig } from '../config/config.ts';
 import type { Door } from '../events.ts';
 import { RegistryError } from '../oci/error.ts';
-import { matchesPattern } from '../oci/name.ts';
+import { isRepositoryName, matchesPattern } from '../oci/name.ts';
 import { type Endpoint, parseEndpoint, type Repository } from '../oci/route.ts';
+import type { Route } from '../registry/exchange.ts';
 import type { RouteTable } from './door.ts';
 import { cached, contentRoute, isApi, isContent, isRead, type Target, takeNamespace } from './target.ts';
 
@@ -25,11 +26,12 @@ export function routeOwnName(table: RouteTable, method: string, origin: string, 
   }
   const name = nameOf(endpoint);
   const found = named === undefined ? locateByPath(table, name) : located('mirror', cached(named, name));
-  if (!isRead(method) || endpoint.kind === 'upload') throw refusedWrite(name, found?.repository);
-  if (found === undefined) throw new RegistryError('NAME_UNKNOWN', `no upstream is configured for ${name}`);
-  if (!isContent(endpoint)) {
-    throw new RegistryError('DIGEST_INVALID', 'only sha256 and sha512 digests can be verified');
+  if (!isRead(method) || endpoint.kind === 'upload') {
+    const repository = pushable(table, name, found?.repository);
+    return { kind: 'registry', door: 'path', origin, route: pushRoute(table, endpoint, repository, rest) };
   }
+  if (found === undefined) throw new RegistryError('NAME_UNKNOWN', `no upstream is configured for ${name}`);
+  if (!isContent(endpoint)) throw unverifiable();
   return { kind: 'registry', door: found.door, origin, route: contentRoute(endpoint, found.repository, rest) };
 }
 
@@ -61,7 +63,7 @@ function locateByPath(table: RouteTable, name: string): Located | undefined {
   const slash = name.indexOf('/');
   const upstream = slash < 0 ? undefined : table.upstream(name.slice(0, slash));
   if (upstream !== undefined) return located('path', cached(upstream, name.slice(slash + 1)));
-  const hosted = table.hosted.some((pattern) => matchesPattern(pattern, name));
+  const hosted = table.hosted.repositories.some((pattern) => matchesPattern(pattern, name));
   if (hosted) return located('path', { root: 'hosted', upstream: '', name });
   return table.fallback && located('mirror', cached(table.fallback, name));
 }
@@ -70,8 +72,30 @@ function located(door: Door, repository: Repository): Located {
   return { door, repository };
 }
 
-function refusedWrite(name: string, repository: Repository | undefined): RegistryError {
-  return repository?.root === 'hosted'
-    ? new RegistryError('UNSUPPORTED', `${name} is hosted here, but this version does not accept pushes yet`)
-    : new RegistryError('DENIED', `${name} is not hosted here: to push it, add a pattern to hosted.repositories`);
+/** The repository, if it is ours and takes pushes; throws what to set where it is not. */
+function pushable({ hosted }: RouteTable, name: string, repository: Repository | undefined): Repository {
+  if (repository?.root !== 'hosted') {
+    throw new RegistryError('DENIED', `${name} is not hosted here: to push it, add a pattern to hosted.repositories`);
+  }
+  if (hosted.push === 'anyone') return repository;
+  throw new RegistryError(
+    'DENIED',
+    `${name} is hosted here, but nobody may push: to allow it, set hosted.push: anyone`,
+  );
+}
+
+function pushRoute(table: RouteTable, endpoint: Endpoint, repository: Repository, query: string): Route {
+  if (endpoint.kind === 'upload') {
+    const name = new URLSearchParams(query).get('from');
+    const from = name !== null && isRepositoryName(name) ? locateByPath(table, name)?.repository : undefined;
+    const { session } = endpoint;
+    return { kind: 'upload', repository, query, ...(session && { session }), ...(from && { from }) };
+  }
+  if (!isContent(endpoint)) throw unverifiable();
+  const route = contentRoute(endpoint, repository, query);
+  return route.kind === 'manifest' ? { ...route, query } : route;
+}
+
+function unverifiable(): RegistryError {
+  return new RegistryError('DIGEST_INVALID', 'only sha256 and sha512 digests can be verified');
 }

@@ -39,6 +39,7 @@ export function readHead(request: IncomingMessage, via: string): RequestHead {
       ...field('ifRange', headers['if-range']),
       ...field('userAgent', headers['user-agent']),
       ...field('contentType', headers['content-type']),
+      ...field('contentRange', headers['content-range']),
       ...(ONLY_IF_CACHED.test(headers['cache-control'] ?? '') && { onlyIfCached: true }),
     },
   };

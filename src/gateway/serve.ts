@@ -6,6 +6,7 @@ import { type Arrived, arrivalOf, type Believes } from './arrival.ts';
 import type { RouteTable } from './door.ts';
 import { type Pages, pageReply } from './pages.ts';
 import type { PassThrough } from './pass-through.ts';
+import { discardBody, requestBody } from './request-body.ts';
 import { expectsContinue, hasBody, type RequestHead, readHead } from './request-head.ts';
 import { route } from './route.ts';
 import { ruleAgainst } from './rules.ts';
@@ -61,6 +62,7 @@ async function serve(
     if (trace.abandoned) return;
     trace.failed(error);
     if (response.headersSent) return cutShort(response);
+    if (trace.target?.kind === 'registry') await discardBody(request);
     const reply = errorReply(error, request, response);
     trace.outcome = reply.outcome;
     await writeReply(response, reply, trace);
@@ -97,6 +99,7 @@ async function replyTo(
         caller: await callerOf(options, target, head),
         headers: head.fields,
         body: target.route.kind === 'token' ? await readBody(request, response) : NO_BYTES,
+        ...(target.route.kind !== 'token' && requestBody(request, response)),
         get signal() {
           return trace.signal;
         },

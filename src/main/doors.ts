@@ -3,6 +3,7 @@ import type { DiskWatch } from '../admin/disk.ts';
 import type { Config } from '../config/config.ts';
 import type { Crew } from '../fleet/crew.ts';
 import { createGateway, type Gateway } from '../gateway/gateway.ts';
+import { withHosted } from '../hosted/endpoints.ts';
 import { withPages } from '../pages/listener.ts';
 import { createEndpoints } from '../registry/endpoints.ts';
 import type { Telemetry } from '../telemetry/telemetry.ts';
@@ -46,7 +47,7 @@ export function openGateway(config: Config, doors: Doors): Gateway {
     config,
     tls: tlsOptions(identity),
     admin: pages.admin === undefined ? admin : withPages(pages.admin, admin),
-    endpoints: createEndpoints({ ...rooms, toClientError }),
+    endpoints: withHosted(rooms.hosted, createEndpoints({ ...rooms, toClientError })),
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
     pages: pages.own,
     via: VIA.split(' ')[1] ?? VIA,

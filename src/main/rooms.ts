@@ -11,6 +11,7 @@ import { Membership } from '../cache/membership.ts';
 import { SmallObjects } from '../cache/small-objects.ts';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
+import type { Hosted } from '../hosted/hosted.ts';
 import type { ContentIndex } from '../index/content-index.ts';
 import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
@@ -23,6 +24,7 @@ import type { Layout } from '../store/layout.ts';
 import { Spool } from '../store/spool.ts';
 import type { Upkeep } from '../upkeep/upkeep.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { openHosted } from './hosted.ts';
 import { openUpkeep } from './upkeep.ts';
 import type { Upstreams } from './upstreams.ts';
 
@@ -33,6 +35,7 @@ export interface Rooms {
   readonly callers: Callers;
   readonly challenges: Challenges;
   readonly tokens: TokenRelay;
+  readonly hosted: Hosted & Disposable;
   readonly space: DiskSpace;
   readonly upkeep: Upkeep;
   readonly index: Pick<ContentIndex, 'catalog'>;
@@ -78,7 +81,8 @@ export function furnish(
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
   const { upkeep, index } = openUpkeep(config, settings, layout, { backend, content, spool, claims, space }, cache);
   const tokens = new TokenRelay(access, callers, offline, upstream);
-  return { access, cache, callers, challenges, tokens, space, upkeep, index, fetches: new Fetches() };
+  const hosted = openHosted(layout, claims, cache, content, settings);
+  return { access, cache, callers, challenges, tokens, hosted, space, upkeep, index, fetches: new Fetches() };
 }
 
 function derive({ grantsKey }: Layout, purpose: string): Uint8Array {

@@ -1,3 +1,4 @@
+import { RegistryError } from '../oci/error.ts';
 import { getBlob } from './blob.ts';
 import type { Endpoints, Exchange, Reply, Route } from './exchange.ts';
 import { getLive } from './live.ts';
@@ -24,6 +25,8 @@ export function createEndpoints(registry: Registry): Endpoints {
       case 'tags':
       case 'referrers':
         return getLive(registry, exchange, route);
+      case 'upload':
+        throw new RegistryError('UNSUPPORTED');
     }
   };
 }

@@ -9,22 +9,39 @@ import type { Reference, Repository } from '../oci/route.ts';
 export type Route =
   | { readonly kind: 'ping'; readonly upstream?: string }
   | { readonly kind: 'token'; readonly upstream: string; readonly query: string }
-  | { readonly kind: 'manifest'; readonly repository: Repository; readonly reference: Reference }
+  | {
+      readonly kind: 'manifest';
+      readonly repository: Repository;
+      readonly reference: Reference;
+      /** Of a push. */
+      readonly query?: string;
+    }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly query: string }
-  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest; readonly query: string };
+  | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest; readonly query: string }
+  | {
+      readonly kind: 'upload';
+      readonly repository: Repository;
+      /** As the path spells it. */
+      readonly session?: string;
+      readonly query: string;
+      /** The repository that `from` in the query means. */
+      readonly from?: Repository;
+    };
 
 /** One request, as the gateway hands it to an endpoint. */
 export interface Exchange {
   readonly route: Route;
   readonly door: Door;
-  readonly method: 'GET' | 'HEAD' | 'POST';
+  readonly method: 'GET' | 'HEAD' | 'POST' | 'PATCH' | 'PUT' | 'DELETE';
   /** `https://host[:port]` as the validated client spoke to it; realms are built on it. */
   readonly origin: string;
   readonly caller: Caller;
   readonly headers: RequestHeaders;
   /** Request body of at most 64 KiB; only for token requests. */
   readonly body: Uint8Array;
+  /** What is pushed; absent where nothing is sent. */
+  readonly upload?: RequestBody;
   /** Aborted when the client goes away. */
   readonly signal: AbortSignal;
 }
@@ -37,8 +54,15 @@ export interface RequestHeaders {
   readonly ifRange?: string;
   readonly userAgent?: string;
   readonly contentType?: string;
+  readonly contentRange?: string;
   /** The client wants an answer only if nobody has to be asked for it. */
   readonly onlyIfCached?: boolean;
+}
+
+/** A request's body, to be read once. Nothing is read, nor a client told to go on, before it is iterated. */
+export interface RequestBody extends AsyncIterable<Uint8Array> {
+  /** Bytes, where they were announced. */
+  readonly length: number | undefined;
 }
 
 /**

@@ -12,6 +12,8 @@ export interface Layout {
   readonly root: string;
   readonly cache: string;
   readonly hosted: string;
+  /** Pushes on their way in. They count for no cache, and lie where `hosted` can take them over without a copy. */
+  readonly uploads: string;
   readonly spool: string;
   /** For claims between processes. */
   readonly claims: string;
@@ -40,6 +42,7 @@ export async function openLayout(root: string): Promise<Layout> {
     root: path,
     cache: join(path, 'cache'),
     hosted: join(path, 'hosted'),
+    uploads: join(path, 'uploads'),
     spool: join(path, 'spool'),
     claims: join(path, 'spool', 'claims'),
     index: join(path, 'index'),

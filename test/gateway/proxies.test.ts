@@ -78,7 +78,7 @@ async function behind(t: Parameters<typeof start>[0], proxies: readonly string[]
     metrics: 'admin',
     names: ['gateway.lan'],
     mirror: { default: 'registry.example' },
-    hosted: { repositories: [] },
+    hosted: { repositories: [], push: 'none' },
     upstreams: {
       'registry.example': upstreamConfig('registry.example'),
       'ghcr.io': upstreamConfig('ghcr.io'),

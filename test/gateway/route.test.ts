@@ -1,6 +1,6 @@
 import test from 'ava';
 import fc from 'fast-check';
-import { routeTable } from '../../src/gateway/door.ts';
+import { type RoutedConfig, routeTable } from '../../src/gateway/door.ts';
 import { type Asked, route } from '../../src/gateway/route.ts';
 import { RegistryError } from '../../src/oci/error.ts';
 import { namespaced, referenceText } from '../../src/oci/route.ts';
@@ -8,10 +8,10 @@ import { upstreamConfig } from './start.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
-const config = {
+const config: RoutedConfig = {
   names: ['Gateway.lan', '10.0.0.5'],
   mirror: { default: 'docker.io' },
-  hosted: { repositories: ['team/**'] },
+  hosted: { repositories: ['team/**', 'myapp'], push: 'none' },
   upstreams: {
     'docker.io': upstreamConfig('docker.io', {
       hosts: ['docker.io', 'index.docker.io', 'registry-1.docker.io'],
@@ -221,6 +221,29 @@ test('a namespace in front of /v2/ says what ns would, for gateways whose base U
   t.is(plain('gateway.lan:5000', '/lab/v2/app/blobs/uploads/', 'POST'), '403 DENIED');
 });
 
+test('a push goes to a hosted repository and to nothing else', (t) => {
+  const open = routeTable({ ...config, hosted: { ...config.hosted, push: 'anyone' } }, new Set());
+  const to = (method: string, target: string): unknown => {
+    const found = route(open, { listener: 'http', hosts: ['gateway.lan'], method, target });
+    return found.kind === 'registry' ? found.route : found;
+  };
+  const hosted = (name: string): object => ({ root: 'hosted', upstream: '', name });
+  t.deepEqual(to('POST', '/v2/myapp/blobs/uploads/?mount=x&from=library/a'), {
+    kind: 'upload',
+    repository: hosted('myapp'),
+    query: 'mount=x&from=library/a',
+    from: { root: 'cache', upstream: 'docker.io', name: 'library/a' },
+  });
+  t.like(to('POST', '/v2/myapp/blobs/uploads/?from=team/b'), { from: hosted('team/b') });
+  t.like(to('POST', '/v2/myapp/blobs/uploads/?from=../b'), { kind: 'upload', from: undefined });
+  t.like(to('PATCH', '/v2/team/a/blobs/uploads/id'), { repository: hosted('team/a'), session: 'id' });
+  t.like(to('PUT', '/v2/team/a/manifests/1?tag=2'), { kind: 'manifest', reference: { tag: '1' }, query: 'tag=2' });
+  t.like(to('DELETE', `/v2/team/a/blobs/${DIGEST}`), { kind: 'blob', digest: DIGEST });
+  for (const target of ['/v2/other/blobs/uploads/', '/v2/lab/a/blobs/uploads/', '/v2/team/a/blobs/uploads/?ns=lab'])
+    t.throws(() => to('POST', target), { code: 'DENIED', message: /hosted\.repositories/ }, target);
+  t.throws(() => to('PUT', '/v2/team/a/manifests/md5:00'), { code: 'DIGEST_INVALID' });
+});
+
 test('without a default upstream an unknown name is unknown', (t) => {
   const { fallback: _, ...bare } = table;
   const asked = { listener: 'http', hosts: ['gateway.lan'], method: 'GET', target: MANIFEST } as const;
@@ -236,14 +259,12 @@ test('a push to our own names is refused with the key to set, also where it will
     const asked = { listener: 'http', hosts: ['gateway.lan'], method, target } as const;
     t.throws(() => route(table, asked), { code: 'DENIED', message: /hosted\.repositories/ });
   }
-  const asked = {
-    listener: 'http',
-    hosts: ['gateway.lan'],
-    method: 'POST',
-    target: '/v2/team/a/blobs/uploads/',
-  } as const;
-  t.throws(() => route(table, asked), { code: 'UNSUPPORTED', message: /does not accept pushes/ });
-  t.is(plain('gateway.lan', '/v2/team/a/blobs/uploads/id'), '405 UNSUPPORTED');
+  for (const name of ['team/a', 'myapp']) {
+    const target = `/v2/${name}/blobs/uploads/`;
+    const asked = { listener: 'http', hosts: ['gateway.lan'], method: 'POST', target } as const;
+    t.throws(() => route(table, asked), { code: 'DENIED', message: /hosted\.push: anyone/ });
+  }
+  t.is(plain('gateway.lan', '/v2/team/a/blobs/uploads/id'), '403 DENIED');
   t.is(plain('gateway.lan', '/v2/', 'POST'), '405 UNSUPPORTED');
 });
 

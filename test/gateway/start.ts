@@ -67,7 +67,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
       metrics: 'admin',
       names: ['gateway.lan', '127.0.0.1'],
       mirror: { default: 'registry.example' },
-      hosted: { repositories: ['team/**'] },
+      hosted: { repositories: ['team/**', 'myapp'], push: 'none' },
       upstreams: { 'registry.example': upstreamConfig('registry.example') },
     },
     tls: { cert, key },

@@ -24,6 +24,8 @@ export interface DiskOptions {
   readonly mount: string;
   /** A program that runs the gateway, given the data directory, and runs in its process. */
   readonly under?: (data: string) => readonly string[];
+  /** Further variables of its environment. */
+  readonly env?: NodeJS.ProcessEnv;
 }
 
 /** A gateway in a process of its own, whose data directory is a file system of its own. */
@@ -89,7 +91,7 @@ export class DiskGateway implements AsyncDisposable {
     await rm(this.#dir, { recursive: true, force: true, maxRetries: 5 });
   }
 
-  async #up({ mount, under }: DiskOptions): Promise<void> {
+  async #up({ mount, under, env }: DiskOptions): Promise<void> {
     const data = join(this.#dir, 'data');
     const program = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN, 'start', '--json'];
     const command = [...(under?.(data) ?? []), ...program, '--config', join(this.#dir, 'gateway.yaml')];
@@ -97,7 +99,7 @@ export class DiskGateway implements AsyncDisposable {
     const script = `${mount === 'xfs' ? image : `mount -t tmpfs -o ${mount} tmpfs ${data}`} && exec "$@"`;
     const child = spawn('unshare', ['-m', 'sh', '-c', script, 'sh', ...command], {
       stdio: ['ignore', 'pipe', 'pipe'],
-      env: { ...process.env, UV_THREADPOOL_SIZE: '4' },
+      env: { ...process.env, UV_THREADPOOL_SIZE: '4', ...env },
     });
     this.#child = child;
     createInterface({ input: child.stderr }).on('line', (line) => {

@@ -22,6 +22,7 @@ const STATIC: readonly Step[] = [
 const WALKS = [
   'test/auth/{account,accounts,matrix,public,secrets,tokens}.test.ts',
   'test/{faults,fleet,pack,pull,space,upkeep}/*.test.ts',
+  'test/hosted/survival.test.ts',
   'test/support/profiles.test.ts',
   'test/index/{beside,scale}.test.ts',
   'test/pages/privacy.test.ts',

@@ -1,0 +1,80 @@
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { RegistryError } from '../oci/error.ts';
+import type { RequestBody } from '../registry/exchange.ts';
+import { expectsContinue, hasBody } from './request-head.ts';
+
+/** A push of any length goes on while so many bytes come in so many milliseconds of waiting for them. */
+export interface Pace {
+  readonly bytes: number;
+  readonly window: number;
+}
+
+const PACE: Pace = { bytes: 60 << 10, window: 60_000 };
+
+/** What a refused client may still send, so that it reads its answer before the connection ends. */
+const DISCARDED = { bytes: 8 << 20, milliseconds: 5000 };
+
+/** The body of a push, without any limit but of its pace: below that it throws a 408. `undefined` where none comes. */
+export function requestBody(
+  request: IncomingMessage,
+  response: ServerResponse,
+  pace = PACE,
+): { readonly upload?: RequestBody } {
+  if (!hasBody(request)) return {};
+  const length = request.headers['content-length'];
+  return {
+    upload: {
+      length: length === undefined ? undefined : Number(length),
+      [Symbol.asyncIterator]() {
+        if (expectsContinue(request)) response.writeContinue();
+        return paced(request, pace);
+      },
+    },
+  };
+}
+
+async function* paced(request: IncomingMessage, { bytes, window }: Pace): AsyncGenerator<Uint8Array> {
+  const chunks = request.iterator({ destroyOnReturn: false });
+  let [came, waited, since] = [0, 0, performance.now()];
+  let refuse = (_: unknown): void => undefined;
+  const look = (): void => {
+    if (waited + performance.now() - since < window) return;
+    if (came < bytes) refuse(new RegistryError('BAD_REQUEST', 'the body came too slowly', { status: 408 }));
+    [came, waited, since] = [0, 0, performance.now()];
+  };
+  const timer = setInterval(look, window / 8).unref();
+  try {
+    for (;;) {
+      since = performance.now();
+      const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
+        refuse = reject;
+        chunks.next().then(resolve, reject);
+      });
+      if (next.done === true) return;
+      came += next.value.length;
+      waited += performance.now() - since;
+      // Only waiting for the client counts, and not what is done with the bytes.
+      since = Number.POSITIVE_INFINITY;
+      yield next.value;
+    }
+  } finally {
+    clearInterval(timer);
+  }
+}
+
+/** Reads on for a moment where a body was refused: who is cut off while sending may never see why. */
+export async function discardBody(request: IncomingMessage): Promise<void> {
+  if (!hasBody(request) || request.complete || request.destroyed || expectsContinue(request)) return;
+  let left = DISCARDED.bytes;
+  const timer = setTimeout(() => request.destroy(), DISCARDED.milliseconds);
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Uint8Array>) {
+      left -= chunk.length;
+      if (left < 0) return;
+    }
+  } catch {
+    // It has gone away.
+  } finally {
+    clearTimeout(timer);
+  }
+}

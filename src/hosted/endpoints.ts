@@ -1,0 +1,28 @@
+import { RegistryError } from '../oci/error.ts';
+import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
+import { getBlob } from './blob.ts';
+import type { Hosted } from './hosted.ts';
+import { upload } from './upload.ts';
+
+/** The endpoints of hosted repositories; every other request goes to `cached`. */
+export function withHosted(hosted: Hosted, cached: Endpoints): Endpoints {
+  return async (exchange) => {
+    const { route } = exchange;
+    const isHosted = 'repository' in route && route.repository.root === 'hosted';
+    return isHosted ? answer(hosted, exchange) : cached(exchange);
+  };
+}
+
+async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
+  const { route, method } = exchange;
+  const isRead = method === 'GET' || method === 'HEAD';
+  switch (route.kind) {
+    case 'upload':
+      return upload(hosted, exchange, route);
+    case 'blob':
+      if (isRead) return getBlob(hosted, exchange, route);
+      break;
+    default:
+  }
+  throw new RegistryError('UNSUPPORTED');
+}

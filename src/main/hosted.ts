@@ -1,0 +1,39 @@
+import type { Cache } from '../cache/cache.ts';
+import type { UpstreamConfig } from '../config/config.ts';
+import { keepExpiring } from '../hosted/expiry.ts';
+import type { Hosted } from '../hosted/hosted.ts';
+import { lending } from '../hosted/lending.ts';
+import { Sessions } from '../hosted/sessions.ts';
+import type { Repository } from '../oci/route.ts';
+import type { Claims } from '../store/claim.ts';
+import { Content } from '../store/content.ts';
+import { FileBackend } from '../store/file-backend.ts';
+import type { Layout } from '../store/layout.ts';
+
+/** The registry beside the cache; `cached` is the cache's own content. */
+export function openHosted(
+  layout: Layout,
+  claims: Claims,
+  cache: Cache,
+  cached: Content,
+  settings: (upstream: string) => UpstreamConfig,
+): Hosted & Disposable {
+  const backend = new FileBackend(layout.hosted);
+  const sessions = new Sessions(layout.uploads, claims);
+  // Rules speak of what is pulled there: where an upstream has some, a blob is uploaded again.
+  const isOpen = ({ upstream }: Repository): boolean => {
+    try {
+      const { allow, deny } = settings(upstream);
+      return allow === undefined && deny.length === 0;
+    } catch {
+      return false;
+    }
+  };
+  const expiring = keepExpiring(sessions, backend);
+  return {
+    content: new Content(backend, { durable: true }),
+    sessions,
+    lend: lending(cache, cached, isOpen),
+    [Symbol.dispose]: () => expiring[Symbol.dispose](),
+  };
+}
