@@ -3,7 +3,7 @@ import { type Content, html, type Markup } from '../html/markup.ts';
 import { tableHtml } from '../html/table.ts';
 import type { Fetch, FetchesShown } from './fetches.ts';
 import type { RateLimit, Status, UpstreamStatus } from './status.ts';
-import { agoHtml, inHtml } from './times.ts';
+import { forHtml, inHtml } from './times.ts';
 
 /** How the gateway stands at `now` (milliseconds since 1970). What has an id and `data-live` is renewed by the script. */
 export function statusSection(status: Status, now: number): Markup {
@@ -62,7 +62,7 @@ function warningsHtml(warnings: readonly string[]): Markup | undefined {
 function tiles({ answers, store, fetches, processes, since }: Status, now: number): readonly Markup[] {
   const { requests, hits, sent, saved, fetched, waiting } = answers;
   const ratio = requests === 0 ? undefined : hits / requests;
-  const counted = since === undefined ? '' : html`, since ${agoHtml(Date.parse(since), now)}`;
+  const counted = since === undefined ? '' : html` in ${forHtml(since, now)}`;
   return [
     tile('Hit ratio', shareText(ratio), html`${countText(hits)} of ${countText(requests)} answers${counted}`),
     tile('Saved', bytesText(saved), `of ${bytesText(sent)} sent; ${bytesText(fetched)} fetched`),

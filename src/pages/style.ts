@@ -4,7 +4,7 @@ import { STYLE } from '../html/style.ts';
 export const PAGE_STYLE = `${STYLE}
 header, footer { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1.5rem 0; } footer { padding-bottom: 1.5rem; color: var(--faint); }
 header h1, header p { margin: 0; } header p { color: var(--faint); }
-main:focus { outline: none; } section { margin-bottom: 2.5rem; } h2 { border-bottom: 2px solid var(--line); padding-bottom: .3rem; }
+td code, td time, td > span { white-space: nowrap; } main:focus { outline: none; } section + section { margin-top: 2.5rem; } h2 { border-bottom: 2px solid var(--line); padding-bottom: .3rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 0; } h3 + p { margin-top: .25rem; } section caption { font-size: 1rem; }
 a { color: var(--link); } p, dd, li, summary, code { overflow-wrap: anywhere; }
 .skip { position: absolute; left: -100vw; } .skip:focus { position: static; display: block; padding: .5rem 1.5rem; }

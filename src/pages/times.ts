@@ -21,6 +21,11 @@ export function agoHtml(at: number, now: number): Markup {
   return html`<time datetime="${new Date(at).toISOString()}">${text}</time>`;
 }
 
+/** How long ago a moment (ISO 8601) was. */
+export function forHtml(iso: string, now: number): Markup {
+  return html`<time datetime="${iso}">${spanText(now - Date.parse(iso))}</time>`;
+}
+
 /** As {@link agoHtml}, for what is to come. */
 export function inHtml(iso: string, now: number): Markup {
   return html`<time datetime="${iso}">in ${spanText(Date.parse(iso) - now)}</time>`;

@@ -91,7 +91,7 @@ test('the state is one sentence that names what is wrong', (t) => {
 test('figures are told as people read them, moments as they are from now', (t) => {
   const text = textOf(statusSection(statusOf('docker.io'), NOW).text);
   for (const part of [
-    'Hit ratio 91.7 % 1,100 of 1,200 answers, since 3 days ago',
+    'Hit ratio 91.7 % 1,100 of 1,200 answers in 3 days',
     'Saved 40 MiB of 50 MiB sent; 10 MiB fetched',
     'Cache 20 GiB of 50 GiB (40.0 %)',
     'Being fetched 3 3 answers wait for it',

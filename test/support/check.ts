@@ -25,7 +25,7 @@ const WALKS = [
   'test/hosted/survival.test.ts',
   'test/support/profiles.test.ts',
   'test/index/{beside,scale}.test.ts',
-  'test/pages/privacy.test.ts',
+  'test/pages/{browser,privacy}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
   'test/cli/{ca,check,commands,setup}.test.ts',
