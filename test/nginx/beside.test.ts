@@ -6,7 +6,7 @@ import { promisify } from 'node:util';
 import test from 'ava';
 import { runIsolated } from '../clients/namespace.ts';
 import { canIsolate, missing } from '../faults/namespace.ts';
-import { readDocument } from '../support/markdown.ts';
+import { markedBlock, readDocument } from '../support/markdown.ts';
 import type { Shown } from './requests.ts';
 
 interface Pair {
@@ -136,9 +136,9 @@ async function count(log: string): Promise<Counted> {
   const dir = await mkdtemp(join(tmpdir(), 'layover-goaccess-'));
   try {
     await writeFile(join(dir, 'access.log'), log);
-    const page = await readDocument('nginx-compat/README.md');
-    const [, command = ''] = /^(goaccess .*?)^```/ms.exec(page) ?? [];
-    const script = command.replace(/\S+\.log/, 'access.log').replace(/-o \S+/, '-o report.json --no-global-config');
+    const script = markedBlock(await readDocument('nginx-compat/README.md'), 'goaccess')
+      .replace(/\S+\.log/, 'access.log')
+      .replace(/-o \S+/, '-o report.json --no-global-config');
     await promisify(execFile)('sh', ['-c', script], { cwd: dir, timeout: 60_000 });
     return JSON.parse(await readFile(join(dir, 'report.json'), 'utf8')) as Counted;
   } finally {

@@ -1,12 +1,14 @@
 import { once } from 'node:events';
-import { appendFile, chmod, copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { appendFile, chmod, copyFile, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { connect } from 'node:net';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { Daemon, run } from '../clients/process.ts';
 import { openLoopback } from '../faults/namespace.ts';
 import type { TestGateway } from '../support/gateway.ts';
 
-const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
+const ROOT = join(import.meta.dirname, '../..');
+const MAIN = join(ROOT, 'src/cli/main.ts');
 
 /** Runs the command line as a user does. */
 export function layover(gateway: TestGateway, ...args: readonly string[]): Promise<Buffer> {
@@ -34,6 +36,39 @@ export async function furnish(dir: string, addresses: Readonly<Record<string, st
   await mkdir('/var/lib/containers', { recursive: true });
   for (const folder of ['/var/log/nginx', '/var/lib/nginx', '/var/lib/containers', '/run', '/dev/shm'])
     await run(['mount', '-t', 'tmpfs', 'tmpfs', folder]);
+}
+
+/** As a user has it, with node before everything else. */
+export const PATH = `${dirname(process.execPath)}:/usr/sbin:/usr/bin:/sbin:/bin`;
+
+/** The project with the gateway's configuration where a start without --config finds it. */
+export async function makeClone(dir: string, gateway: TestGateway): Promise<string> {
+  const clone = join(dir, 'clone');
+  await mkdir(join(clone, 'config'), { recursive: true });
+  for (const name of ['bin', 'src', 'node_modules', 'package.json', 'security-floor.json'])
+    await symlink(join(ROOT, name), join(clone, name));
+  await copyFile(join(gateway.dir, 'gateway.yaml'), join(clone, 'config/gateway.yaml'));
+  return clone;
+}
+
+/** What Debian puts into /etc/nginx, to be changed. */
+export async function useDebianConfig(dir: string): Promise<void> {
+  const own = join(dir, 'etc-nginx');
+  await run(['cp', '-a', '/etc/nginx', own]);
+  await run(['mount', '--bind', own, '/etc/nginx']);
+}
+
+/** Waits until `probe` no longer throws, for at most 20 seconds. */
+export async function until(probe: () => Promise<unknown>): Promise<void> {
+  const deadline = performance.now() + 20_000;
+  for (;;) {
+    try {
+      return void (await probe());
+    } catch (error) {
+      if (performance.now() > deadline) throw error;
+    }
+    await sleep(50);
+  }
 }
 
 /** The rest of what Debian's nginx.conf says, beside what is tested. */

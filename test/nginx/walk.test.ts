@@ -38,13 +38,20 @@ function comparable(log: string, host: RegExp): string[] {
   return lines.map((line) => line.replace(/"[^"]*"/, '').replace(/(?:\?\S*)? HTTP\/[\d.]+"/, '"')).sort();
 }
 
-walked('real nginx takes what was rendered, and makes no complaint', (t) => {
-  t.regex(String(said.check), /syntax is ok\n.*test is successful/);
-  t.notRegex(String(said.check), /warn/);
-  t.is(said.errors, '');
-  t.is(said.rendered, 2);
-  t.regex(String(said.certificate), /is new/);
+walked('the commands of the page put a gateway behind the nginx of Debian, which makes no complaint', (t) => {
+  t.regex(String(said.front), /layover\.pem is new: .*conf\.d\/layover\.conf\n.*syntax is ok\n.*test is successful/s);
+  t.notRegex(String(said.front), /warn|emerg|listen\.proxies/);
   t.regex(String(said.renewal), /stays/);
+  t.regex(
+    String(said.pull),
+    / registry-1\.docker\.io "GET \/v2\/library\/alpine\/\S+ HTTP\/1\.1" 200 .* subpath:docker-images HIT\n$/,
+  );
+  t.deepEqual(
+    String(said.errors)
+      .split('\n')
+      .filter((line) => !/^$|\[notice\]/.test(line)),
+    [],
+  );
 });
 
 walked('real nginx takes every other form of what is rendered', (t) => {

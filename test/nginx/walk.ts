@@ -1,25 +1,28 @@
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { parse } from 'yaml';
 import { run } from '../clients/process.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { makeImage } from '../support/image.ts';
+import { markedBlock, readDocument } from '../support/markdown.ts';
 import { startUpstream } from '../support/upstream/upstream.ts';
 import { pullOverHttp2 } from './http2.ts';
-import { checkNginx, furnish, layover, startNginx, writeMainConfig } from './inside.ts';
+import { furnish, makeClone, PATH, until, useDebianConfig } from './inside.ts';
 import { checkVariants } from './variants.ts';
 
 /** Walks from a gateway to pulls through nginx in front of it, inside a namespace, and prints what came of each step. */
 const [dir = ''] = process.argv.slice(2);
-const prefix = join(dir, 'nginx');
+const page = await readDocument('nginx-compat/README.md');
 const users = { somebody: 'secret' };
 await using hub = await startUpstream({ users });
 await using ghcr = await startUpstream({ profile: 'ghcr' });
 hub.add('library/app', makeImage({ seed: 'app', layers: [300_000, 20_000] }));
+hub.add('library/alpine', makeImage({ seed: 'alpine', layers: [1_000] }));
 ghcr.add('acme/tool', makeImage({ seed: 'tool', layers: [200_000] }));
 await using gateway = await TestGateway.start({
   upstreams: [hub, ghcr],
   config: {
-    listen: { https: '127.0.0.1:8443', http: '127.0.0.1:5000', admin: '127.0.0.1:0', proxies: ['127.0.0.1'] },
+    ...parse(markedBlock(page, 'gateway')),
     names: ['gateway.lan'],
     log: { level: 'error', access: { file: join(dir, 'access.log'), format: 'nginx' } },
   },
@@ -30,21 +33,17 @@ const names = ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'auth.doc
 await furnish(dir, Object.fromEntries(names.map((name) => [name, '127.0.0.1'])), roots);
 
 const said: Record<string, unknown> = {};
-await writeMainConfig(prefix, '  include conf.d/*.conf;');
-const plain = 'server { listen 80; server_name docker.io; include snippets/layover-proxy.conf; }';
-await mkdir(join(prefix, 'conf.d'));
-await writeFile(join(prefix, 'conf.d/plain.conf'), plain);
-said.rendered = (await layover(gateway, 'nginx-compat', 'render', '--out', prefix))
-  .toString()
-  .trim()
-  .split('\n').length;
-said.certificate = (
-  await layover(gateway, 'nginx-compat', 'certificate', '--out', join(prefix, 'layover.pem'))
-).toString();
-said.variants = await checkVariants(dir, join(prefix, 'layover.pem'));
-said.check = await checkNginx(prefix);
+const clone = await makeClone(dir, gateway);
+await useDebianConfig(dir);
+const shell = async (script: string): Promise<string> =>
+  (await run(['sh', '-euc', `cd '${clone}'\n${script}`], { env: { PATH, TMPDIR: dir } })).toString();
 const curl = async (...args: readonly string[]): Promise<string> => (await run(['curl', '-sS', ...args])).toString();
-await using _nginx = await startNginx(prefix, () => curl('https://gateway.lan/v2/'));
+await run(['nginx']);
+await writeFile('/etc/nginx/conf.d/plain.conf', markedBlock(page, 'plain'));
+said.front = await shell(`{ ${markedBlock(page, 'front')}} 2>&1`);
+await until(() => curl('https://gateway.lan/v2/'));
+said.variants = await checkVariants(dir, '/etc/nginx/layover.pem');
+said.pull = await shell(markedBlock(page, 'pull'));
 
 const store = ['--root', join(dir, 'store'), '--runroot', join(dir, 'run'), '--storage-driver', 'vfs'];
 await run(['skopeo', 'copy', '-q', 'docker://docker.io/library/app:latest', `dir:${join(dir, 'app')}`]);
@@ -74,9 +73,9 @@ said.past = await curl('--interface', '127.0.0.5', ...format, '-A', 'past', ...f
 await hub.down();
 await mkdir(join(dir, 'again'));
 await run(['skopeo', 'copy', '-q', 'docker://docker.io/library/app:latest', `dir:${join(dir, 'again')}`]);
-said.renewal = (await layover(gateway, 'nginx-compat', 'certificate', '--out', join(prefix, 'layover.pem'))).toString();
+said.renewal = await shell(markedBlock(page, 'renewal'));
 await gateway.down();
 said.gatewayLog = await readFile(join(dir, 'access.log'), 'utf8');
 said.nginxLog = await readFile('/var/log/nginx/layover.log', 'utf8');
-said.errors = await readFile(join(prefix, 'error.log'), 'utf8');
+said.errors = await readFile('/var/log/nginx/error.log', 'utf8');
 console.log(JSON.stringify(said));
