@@ -10,24 +10,26 @@ import { type Root, readRoot } from '../tls/root.ts';
 
 export interface NginxOptions {
   readonly out?: string | undefined;
+  readonly json?: boolean | undefined;
 }
 
 /** The include files of an nginx in front, written below a directory or to standard output. */
-export async function renderFront(config: Config, { out }: NginxOptions): Promise<string> {
+export async function renderFront(config: Config, { out, json }: NginxOptions): Promise<string> {
   const files = render(frontOf(config, await broughtNames(config)));
   tell(remarkOn(config));
+  if (out === undefined && json === true) return `${JSON.stringify(Object.fromEntries(files))}\n`;
   if (out === undefined) return [...files].map(([path, text]) => `## ${path}\n${text}`).join('\n');
   const paths = [...files.keys()].map((path) => join(out, path));
   for (const path of paths) await refuseForeign(path);
   for (const [path, text] of files) await publish(join(out, path), text, 0o644);
-  return paths.map((path) => `${path}\n`).join('');
+  return json === true ? `${JSON.stringify({ files: paths })}\n` : paths.map((path) => `${path}\n`).join('');
 }
 
 /**
  * A certificate of ours with its key, in one file that only its owner reads, for an nginx that ends TLS. Made anew when
  * it is for other names, by another root, or in its last 30 days.
  */
-export async function writeCertificate(config: Config, { out }: NginxOptions): Promise<string> {
+export async function writeCertificate(config: Config, { out, json }: NginxOptions): Promise<string> {
   if (out === undefined) throw new ConfigError(['expected --out FILE: the certificate and its key are written there']);
   const root = await readRoot(config.certs.dir, 'ca');
   if (root === undefined) throw new Error(`there is no root CA in ${config.certs.dir} yet: start the gateway once`);
@@ -35,13 +37,21 @@ export async function writeCertificate(config: Config, { out }: NginxOptions): P
   const names = own.filter(root.covers);
   for (const name of own) if (!root.covers(name)) tell(`the root CA does not cover ${name}: it is left out (ca renew)`);
   if (names.length === 0) throw new Error('the root CA covers none of the names that nginx is to answer for');
-  const end = await endOf(out, root, names);
-  if (end !== undefined) return `${out} stays: valid until ${end}\n`;
+  const kept = await endOf(out, root, names);
+  const validUntil = kept ?? (await makeCertificate(out, root, names));
+  if (json === true) return `${JSON.stringify({ file: out, isNew: kept === undefined, validUntil })}\n`;
+  return kept === undefined
+    ? `${out} is new: valid until ${validUntil}; let nginx read it (nginx -s reload)\n`
+    : `${out} stays: valid until ${validUntil}\n`;
+}
+
+/** When it ends. */
+async function makeCertificate(file: string, root: Root, names: readonly string[]): Promise<string> {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'prime256v1' });
   const { certificatePem, notAfter } = root.issueLeaf(names, publicKey);
   const key = privateKey.export({ format: 'pem', type: 'pkcs8' });
-  await publish(out, `${certificatePem.trimEnd()}\n${key}`, 0o600);
-  return `${out} is new: valid until ${new Date(notAfter).toISOString()}; let nginx read it (nginx -s reload)\n`;
+  await publish(file, `${certificatePem.trimEnd()}\n${key}`, 0o600);
+  return new Date(notAfter).toISOString();
 }
 
 const BEGIN = '-----BEGIN CERTIFICATE-----';
@@ -51,9 +61,9 @@ const RENEWAL = 30 * 24 * 60 * 60 * 1000;
 async function endOf(file: string, root: Root, names: readonly string[]): Promise<string | undefined> {
   const text = await readIfThere(file);
   if (text === undefined) return undefined;
-  if (!text.startsWith(BEGIN))
-    throw new ConfigError([`--out ${file}: is there already and no certificate; name another`]);
-  const certificate = new X509Certificate(text);
+  const certificate = text.startsWith(BEGIN) ? new X509Certificate(text) : undefined;
+  if (certificate?.issuer.split('\n').includes('O=Layover') !== true)
+    throw new ConfigError([`--out ${file}: is there already and no certificate of ours; name another file`]);
   const end = certificate.validToDate;
   const isOurs = certificate.verify(new X509Certificate(root.certificatePem).publicKey);
   return isOurs && isFor(certificate, names) && end.getTime() - Date.now() > RENEWAL ? end.toISOString() : undefined;

@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import test from 'ava';
+import fc from 'fast-check';
 import { admission } from '../../src/config/admission.ts';
 import { type Arrived, arrivalOf } from '../../src/gateway/arrival.ts';
 import type { GatewayOptions } from '../../src/gateway/gateway.ts';
@@ -43,6 +44,23 @@ test('the client is the last address that a listed proxy wrote and that is none 
     const fields = lines.map((line) => ['X-Forwarded-For', line] as const);
     t.is(arrived(peer, fields).client, client, `${peer}: ${lines.join(' | ')}`);
   }
+});
+
+test('what a client writes into X-Forwarded-For itself changes nothing', (t) => {
+  const hop = fc.oneof(
+    fc.ipV4(),
+    fc.ipV6(),
+    fc.constantFrom('127.0.0.1', '10.9.9.9', 'unknown', '', '::ffff:10.0.0.1'),
+  );
+  const property = fc.property(
+    fc.array(hop, { maxLength: 5 }),
+    fc.array(fc.constantFrom('10.0.0.2', '127.0.0.1')),
+    (forged, passed) => {
+      const line = [...forged, '192.0.2.7', ...passed].join(', ');
+      t.is(arrived('127.0.0.1', [['X-Forwarded-For', line]]).client, '192.0.2.7', line);
+    },
+  );
+  fc.assert(property, { numRuns: 200 });
 });
 
 test('what a proxy says of its clients counts from listed addresses and on the plain listener alone', (t) => {

@@ -155,8 +155,28 @@ test('a certificate in its last 30 days is replaced, and a file that is none is 
     t.regex(await writeCertificate(config, { out }), said, String(age));
   }
   await writeFile(out, 'a key of somebody');
-  await t.throwsAsync(writeCertificate(config, { out }), { message: /is there already and no certificate/ });
+  await t.throwsAsync(writeCertificate(config, { out }), { message: /is there already and no certificate of ours/ });
   t.is(await readFile(out, 'utf8'), 'a key of somebody');
+  const { cert, key } = createAuthority().issue(['gateway.lan']);
+  await writeFile(out, cert + key);
+  await t.throwsAsync(writeCertificate(config, { out }), { message: /no certificate of ours/ });
+  t.is(await readFile(out, 'utf8'), cert + key);
+});
+
+test('programs are told as JSON what was written', async (t) => {
+  const dir = await folder(t);
+  const config = await load('listen: { proxies: [127.0.0.1] }', dir);
+  await openRoot(rootOptions(config));
+  const asJson = async (answer: Promise<string>): Promise<unknown> => JSON.parse(await answer);
+  const paths = ['conf.d/layover.conf', 'snippets/layover-proxy.conf'];
+  t.deepEqual(await asJson(renderFront(config, { json: true, out: dir })), {
+    files: paths.map((path) => join(dir, path)),
+  });
+  t.deepEqual(Object.keys((await asJson(renderFront(config, { json: true }))) as object), paths);
+  const out = join(dir, 'layover.pem');
+  t.like(await asJson(writeCertificate(config, { json: true, out })), { file: out, isNew: true });
+  const validUntil = new Date(new X509Certificate(await readFile(out)).validTo).toISOString();
+  t.deepEqual(await asJson(writeCertificate(config, { json: true, out })), { file: out, isNew: false, validUntil });
 });
 
 test('names that a certificate made elsewhere covers are not in ours', async (t) => {
