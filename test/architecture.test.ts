@@ -41,7 +41,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   setup: { imports: ['config'] },
   pages: { imports: ['events', 'gateway', 'html', 'index'] },
   upkeep: { imports: ['oci', 'events', 'store', 'index', 'cache'] },
-  doctor: { imports: ['config', 'upstream'] },
+  doctor: { imports: ['events', 'config', 'upstream'] },
   admin: { imports: ['oci', 'events', 'auth', 'cache', 'store', 'index', 'upkeep', 'telemetry'] },
 };
 /** The rooms that wire the others and may import them all. */

@@ -12,6 +12,8 @@ import { probeTrust, spanOf } from '../doctor/trust-probe.ts';
 
 /** Where a client finds the plain listener. */
 export interface Gateway {
+  /** As somebody wrote it. */
+  readonly typed: string;
   /** A name or an IP address without brackets. */
   readonly host: string;
   readonly port: number;
@@ -19,9 +21,9 @@ export interface Gateway {
 
 /** What is known of the gateway, as far as it has come. */
 interface Seen {
+  readonly typed: string;
   /** `host:port`. */
   readonly gateway: string;
-  readonly host: string;
   readonly root: string;
   readonly introduction: Promise<Introduction>;
   readonly addresses: Promise<readonly string[]>;
@@ -32,11 +34,11 @@ interface Seen {
 const TLS_PORT = 443;
 
 /** What is looked at on a machine that pulls. */
-export function clientChecks(config: Config, { host, port }: Gateway, root: string): readonly Check[] {
+export function clientChecks(config: Config, { typed, host, port }: Gateway, root: string): readonly Check[] {
   const gateway = isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
   const addresses = systemLookup(host);
   const names = addresses.then((own) => probeNames(config, systemLookup, (address) => own.includes(address)));
-  const seen: Seen = { gateway, host, root, introduction: introduce(`http://${gateway}`), addresses, names };
+  const seen: Seen = { typed, gateway, root, introduction: introduce(`http://${gateway}`), addresses, names };
   return [
     { name: 'gateway', find: () => reach(seen) },
     { name: 'names', find: () => lead(seen, port) },
@@ -55,26 +57,26 @@ async function reach({ gateway, introduction }: Seen): Promise<readonly Finding[
   });
 }
 
-async function lead({ gateway, host, root, addresses, names }: Seen, port: number): Promise<readonly Finding[]> {
+async function lead({ typed, gateway, root, addresses, names }: Seen, port: number): Promise<readonly Finding[]> {
   const found = await addresses;
   const spellings = [gateway, ...found.map((address) => `${address}:${port}`)];
   return judgeNames({
-    gateway: { host, addresses: found },
+    gateway: { typed, addresses: found },
     hasIpv6: hasIpv6(),
     names: await names,
     mirrors: await probeMirrors(root, spellings),
   });
 }
 
-async function trust({ gateway, root, introduction, addresses, names }: Seen): Promise<readonly Finding[]> {
+async function trust({ typed, root, introduction, addresses, names }: Seen): Promise<readonly Finding[]> {
   const { roots } = await introduction;
   const [address] = await addresses;
   const listener = address === undefined ? undefined : { address, port: TLS_PORT };
-  return judgeTrust({ gateway, ...(await probeTrust(root, roots, await names, listener)) });
+  return judgeTrust({ gateway: typed, ...(await probeTrust(root, roots, await names, listener)) });
 }
 
-async function clock({ host, introduction }: Seen): Promise<readonly Finding[]> {
+async function clock({ gateway, introduction }: Seen): Promise<readonly Finding[]> {
   const { roots, ahead } = await introduction;
-  const skews = ahead === undefined ? [] : [{ of: host, milliseconds: ahead }];
+  const skews = ahead === undefined ? [] : [{ of: gateway, milliseconds: ahead }];
   return judgeClock({ now: Date.now(), ahead: skews, roots: roots.map(spanOf) });
 }

@@ -61,7 +61,7 @@ function gatewayAt(text: string): Gateway {
     throw new ConfigError([
       `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,
     ]);
-  return { host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+  return { typed: text, host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
 }
 
 function mistake(line: string): Told {

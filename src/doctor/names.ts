@@ -14,8 +14,8 @@ export interface RegistryName extends NameFacts {
 }
 
 export interface NamesFacts {
-  /** Absent on the gateway's own machine. */
-  readonly gateway?: { readonly host: string; readonly addresses: readonly string[] };
+  /** As typed for `--gateway`, with the addresses found; absent on the gateway's own machine. */
+  readonly gateway?: { readonly typed: string; readonly addresses: readonly string[] };
   /** Whether this machine can reach others by IPv6. */
   readonly hasIpv6: boolean;
   readonly names: readonly RegistryName[];
@@ -29,9 +29,9 @@ export function judgeNames(facts: NamesFacts): readonly Finding[] {
   if (gateway?.addresses.length === 0)
     return [
       problem(
-        `${gateway.host} has no address on this machine`,
+        `${gateway.typed} has no address on this machine`,
         'nothing here can find the gateway',
-        `name it by its IP address (--gateway 192.0.2.10), or: echo '192.0.2.10 ${gateway.host}' | sudo tee -a /etc/hosts`,
+        `name it by its IP address (--gateway 192.0.2.10), or: echo '192.0.2.10 ${gateway.typed}' | sudo tee -a /etc/hosts`,
       ),
     ];
   const led = names.filter(({ here }) => here.length > 0);
@@ -47,9 +47,9 @@ function judgeUnused({ gateway, mirrors }: NamesFacts): Finding {
       "no registry's name leads here on this machine itself; a client is looked at by layover doctor --gateway HOST there",
     );
   return problem(
-    `no registry's name leads to ${gateway.host}, and no client knows it as a mirror`,
+    `no registry's name leads to ${gateway.typed}, and no client knows it as a mirror`,
     'every pull on this machine goes past the gateway',
-    setUp('docker', gateway.host),
+    setUp('docker', gateway.typed),
   );
 }
 
@@ -58,10 +58,8 @@ function bypasses({ gateway, hasIpv6 }: NamesFacts, led: readonly RegistryName[]
   const split = led.filter(({ elsewhere }) => elsewhere.length > 0);
   const six = split.filter(({ elsewhere }) => elsewhere.every((address) => address.includes(':')));
   const four = split.filter((name) => !six.includes(name));
-  const fix = [
-    setUp('system', gateway?.host, 'transparent'),
-    `or on the name server, for each name: local=/${led[0]?.name}/ beside its address=/…/ (dnsmasq, Pi-hole), or a local-zone of type redirect (unbound)`,
-  ].join('; ');
+  const address = gateway?.addresses[0] ?? led[0]?.here[0] ?? '';
+  const fix = `${setUp('system', gateway?.typed, 'transparent')}; or, for a name server that gives no other address: layover names --format dnsmasq --address ${address} (or corefile)`;
   const told = (names: readonly RegistryName[]): string =>
     several(names.map(({ name, elsewhere }) => `${name} (${elsewhere[0]})`));
   return [
@@ -105,7 +103,7 @@ function left({ gateway, names, mirrors }: NamesFacts): Finding[] {
     warning(
       `${several(without)}: no name leads to the gateway`,
       'their images are pulled past the cache',
-      `${setUp('system', gateway?.host, 'transparent')}; or take them out of the gateway's configuration: upstreams: { ${without[0]}: null }`,
+      `${setUp('system', gateway?.typed, 'transparent')}; or take them out of the gateway's configuration: upstreams: { ${without[0]}: null }`,
     ),
   ];
 }

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import type { UpstreamConfig } from '../config/config.ts';
 import { accountFor } from '../config/lookup.ts';
+import { subscribe } from '../events.ts';
 import { hostOf, portOf } from '../upstream/address.ts';
 import { parseBudget } from '../upstream/budget.ts';
 import { type Identity, UpstreamError, type UpstreamRequest } from '../upstream/contract.ts';
@@ -25,18 +26,31 @@ const LIMIT = 8_000;
 /** Docker's own name for it: a HEAD of it says how many pulls are left, and counts as none. */
 const METER = 'ratelimitpreview/test';
 
+/** How the operator's log begins to tell of a URL that does not answer, and of an account that is refused. */
+const PASSED_OVER = /^(?:going on with |the token server refuses )/;
+
 /** Asks an upstream as the gateway would. */
 export async function probeUpstream(config: UpstreamConfig, egress: Egress): Promise<UpstreamFacts> {
   const [url = new URL('https://invalid')] = config.urls;
   const proxy = egress.proxies.for(hostOf(url), portOf(url), url.protocol === 'https:');
   const where = proxy === undefined ? await locate(url, egress) : { proxy: proxy.host, isGateway: false };
-  return { name: config.name, url: url.href.replace(/\/$/, ''), ...where, answer: await ask(config, egress) };
+  const notices = new Set<string>();
+  const unsubscribe = subscribe('notice', ({ level, message }) => {
+    const told = message.startsWith(`${config.name}: `) ? message.slice(config.name.length + 2) : '';
+    if (level === 'warn' && PASSED_OVER.test(told)) notices.add(message);
+  });
+  try {
+    const answer = await ask(config, egress);
+    return { name: config.name, url: url.href.replace(/\/$/, ''), ...where, answer, notices: [...notices] };
+  } finally {
+    unsubscribe();
+  }
 }
 
 /** For an upstream that cannot be asked, since a file that it needs is of no use. */
 export function unaskedUpstream({ name, urls: [url] }: UpstreamConfig, error: unknown): UpstreamFacts {
   const message = error instanceof Error ? error.message : String(error);
-  return { name, url: url?.href ?? '', isGateway: false, answer: { failure: 'files', message } };
+  return { name, url: url?.href ?? '', isGateway: false, notices: [], answer: { failure: 'files', message } };
 }
 
 async function locate(

@@ -11,6 +11,8 @@ export interface UpstreamFacts {
   readonly addresses?: readonly string[];
   /** The code of a name server's failure. */
   readonly unresolved?: string;
+  /** What the gateway would have logged meanwhile: an account that is refused, a URL that is passed over. */
+  readonly notices: readonly string[];
   /** What is shown there was signed by the gateway's root. */
   readonly isGateway: boolean;
   readonly answer:
@@ -41,7 +43,7 @@ export function judgeUpstreams(all: readonly UpstreamFacts[]): readonly Finding[
   const unresolved = all.filter((facts) => facts.unresolved !== undefined);
   const [one] = unresolved;
   return [
-    ...all.filter((facts) => !unresolved.includes(facts)).map(judgeUpstream),
+    ...all.filter((facts) => !unresolved.includes(facts)).flatMap((facts) => [...noticed(facts), judgeUpstream(facts)]),
     ...(one === undefined
       ? []
       : [
@@ -52,6 +54,20 @@ export function judgeUpstreams(all: readonly UpstreamFacts[]): readonly Finding[
           ),
         ]),
   ];
+}
+
+/** It answers all the same; where it does not, that is told instead. */
+function noticed({ answer, notices, name }: UpstreamFacts): Finding[] {
+  if ('failure' in answer) return [];
+  return notices.map((notice) =>
+    warning(
+      notice,
+      'the gateway gets less from this registry than its configuration wants',
+      /credentials/.test(notice)
+        ? `put a password or token that counts into the passwordFile of upstreams.${name}.credentials`
+        : `mend that place, or take it out of upstreams.${name}.urls`,
+    ),
+  );
 }
 
 function judgeUpstream(facts: UpstreamFacts): Finding {

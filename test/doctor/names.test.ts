@@ -14,7 +14,7 @@ function name(name: string, here: readonly string[], elsewhere: readonly string[
 }
 
 function facts(names: readonly RegistryName[], more: Partial<NamesFacts> = {}): NamesFacts {
-  return { gateway: { host: 'nas.lan', addresses: [HERE] }, hasIpv6: true, mirrors: [], names, ...more };
+  return { gateway: { typed: 'nas.lan', addresses: [HERE] }, hasIpv6: true, mirrors: [], names, ...more };
 }
 
 const LED = [...HUB, 'ghcr.io'].map((one) => name(one, [HERE]));
@@ -79,7 +79,7 @@ test('a client that nothing leads to the gateway pulls past it, unless it knows 
 });
 
 test('a gateway that cannot be found is the only thing said', (t) => {
-  const found = judgeNames(facts(LED, { gateway: { host: 'nas.lan', addresses: [] } }));
+  const found = judgeNames(facts(LED, { gateway: { typed: 'nas.lan', addresses: [] } }));
   t.deepEqual(said(found), ['problem: nas.lan has no address on this machine']);
 });
 

@@ -58,7 +58,7 @@ test('a registry that asks for a token has its token service asked, too', async 
   );
 });
 
-test('Docker Hub is asked how many pulls are left, by what counts as none', async (t) => {
+test.serial('Docker Hub is asked how many pulls are left, by what counts as none', async (t) => {
   await using upstream = await startUpstream({ profile: 'hub', tls: false, pullLimit: 42 });
   const hosts = upstream.roles.map((role) => upstream.authority(role));
   const [facts] = await asked({ 'docker.io': { urls: [upstream.url()], tokenHosts: hosts } });
@@ -84,6 +84,33 @@ test('a registry that takes no more pulls, or few, or none for now, is told', as
     'problem: throttled.example refuses requests from here for now (429), for 30 s',
   ]);
   t.regex(fixes(found)[0] ?? '', /upstreams: \{ none\.example: \{ credentials: /);
+});
+
+test.serial('an account that Docker Hub refuses is told, and one that it takes is not', async (t) => {
+  await using upstream = await startUpstream({ profile: 'hub', tls: false, users: { bot: 'right' } });
+  const hosts = upstream.roles.map((role) => upstream.authority(role));
+  const passwordFile = join(directoryOf(t), 'password');
+  const credentials = { username: 'bot', passwordFile };
+  const hub = { 'docker.io': { urls: [upstream.url()], tokenHosts: hosts, credentials } };
+  await writeFile(passwordFile, 'wrong', { mode: 0o600 });
+  const found = judgeUpstreams(await asked(hub));
+  t.deepEqual(said(found).slice(0, 1), ['warning: docker.io: the token server refuses the configured credentials']);
+  t.false(JSON.stringify(found).includes('wrong'));
+  await writeFile(passwordFile, 'right');
+  t.deepEqual(
+    judgeUpstreams(await asked(hub)).map(({ status }) => status),
+    ['ok'],
+  );
+});
+
+test.serial('a URL that is passed over for the next one is told', async (t) => {
+  const url = await site(t, headers({}));
+  const found = judgeUpstreams(await asked({ [NAME]: { urls: [`http://${NOBODY}`, url] } }));
+  t.deepEqual(
+    found.map(({ status }) => status),
+    ['warning', 'ok'],
+  );
+  t.regex(said(found)[0] ?? '', /^warning: reg\.example: going on with 127\.0\.0\.1:\d+, because cannot connect/);
 });
 
 test("a registry's clock is compared with ours", async (t) => {
@@ -158,6 +185,7 @@ const ANSWERED: UpstreamFacts = {
   name: NAME,
   url: `https://${NAME}`,
   isGateway: false,
+  notices: [],
   answer: { status: 401, milliseconds: 120.4 },
 };
 
