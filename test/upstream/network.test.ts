@@ -37,6 +37,18 @@ test('no request is sent to a server whose certificate is not good for its name'
   }
 });
 
+test('an address that the system refuses at once is a failure like others, and ends nothing', async (t) => {
+  // Nobody connects to a group of receivers, and the system says so before anything was sent.
+  for (const addresses of [['224.0.0.1'], ['224.0.0.1', '224.0.0.2'], ['224.0.0.1', 'ff02::1']]) {
+    const network = networkOf({ pins: { 'registry.example': addresses } });
+    for (const secure of [true, false]) {
+      const error = await t.throwsAsync(network.connect({ host: 'registry.example', port: 443, secure }));
+      t.like(error, { failure: 'unreachable' });
+      t.regex(error?.message ?? '', /^cannot connect to registry\.example:443: E[A-Z]+$/);
+    }
+  }
+});
+
 test('the certificate of an IP address must name that address', async (t) => {
   for (const [names, works] of [
     [['127.0.0.1'], true],
