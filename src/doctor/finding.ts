@@ -33,6 +33,11 @@ export function setUp(client: string, gateway: string | undefined, mode?: 'trans
   return ['layover setup', client, ...options, '--apply'].join(' ');
 }
 
+/** What belongs into the gateway's configuration. */
+export function configure(yaml: string): string {
+  return `in the gateway's configuration: ${yaml}`;
+}
+
 /** The first of many, and how many more there are. */
 export function several(items: readonly string[], most = 4): string {
   const rest = items.length - most;

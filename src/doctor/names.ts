@@ -1,4 +1,4 @@
-import { type Finding, ok, problem, setUp, several, warning } from './finding.ts';
+import { configure, type Finding, ok, problem, setUp, several, warning } from './finding.ts';
 
 /** Where a name leads on this machine, as its programs see it. */
 export interface NameFacts {
@@ -37,7 +37,7 @@ export function judgeNames(facts: NamesFacts): readonly Finding[] {
   const led = names.filter(({ here }) => here.length > 0);
   if (led.length === 0) return [judgeUnused(facts)];
   const found = [...bypasses(facts, led), ...torn(facts), ...left(facts)];
-  return [...found, ok(`${several(led.map(({ name }) => name))} lead to the gateway`)];
+  return [...found, ok(`leading to the gateway: ${several(led.map(({ name }) => name))}`)];
 }
 
 function judgeUnused({ gateway, mirrors }: NamesFacts): Finding {
@@ -103,7 +103,7 @@ function left({ gateway, names, mirrors }: NamesFacts): Finding[] {
     warning(
       `${several(without)}: no name leads to the gateway`,
       'their images are pulled past the cache',
-      `${setUp('system', gateway?.typed, 'transparent')}; or take them out of the gateway's configuration: upstreams: { ${without[0]}: null }`,
+      `${setUp('system', gateway?.typed, 'transparent')}; or ${configure(`upstreams: { ${without[0]}: null }`)}, which takes it out`,
     ),
   ];
 }
@@ -117,7 +117,7 @@ export function judgeOwnNames(names: readonly NameFacts[]): readonly Finding[] {
       problem(
         `${name}, one of names, leads to ${several(elsewhere)}: no address of this machine`,
         'clients that use this name talk to another machine',
-        `let it lead to this machine in the name server, or write the right one: names: [nas.lan]`,
+        `let it lead to this machine in the name server; or ${configure('names: [nas.lan]')}, the right one`,
       ),
     ),
     ...(absent.length === 0
@@ -126,7 +126,7 @@ export function judgeOwnNames(names: readonly NameFacts[]): readonly Finding[] {
           warning(
             `${several(absent.map(({ name }) => name))}, of names, cannot be resolved here`,
             'clients can use the mirror door by a name only where that name resolves',
-            'add it to the name server, or write the name or address that clients use: names: [nas.lan, 192.0.2.10]',
+            `add it to the name server; or ${configure('names: [nas.lan, 192.0.2.10]')}, what clients use`,
           ),
         ]),
     ...(wrong.length + absent.length === names.length ? [] : [ok("the gateway's own names lead to it")]),

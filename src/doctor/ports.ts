@@ -1,4 +1,4 @@
-import { type Finding, ok, problem, warning } from './finding.ts';
+import { configure, type Finding, ok, problem, warning } from './finding.ts';
 
 /** What is at an address that the gateway is to listen on. */
 export interface PortFacts {
@@ -33,7 +33,7 @@ function judgePort(facts: PortFacts): Finding[] {
     problem(
       `${host} port ${port} cannot be bound: ${bound}`,
       'the gateway does not start',
-      `write an address of this machine: ${key.replace('.', ': { ')}: ":${port}" }`,
+      configure(listen(key, port)),
     ),
   ];
 }
@@ -48,8 +48,15 @@ function taken({ key, port, holder, fallbackPort }: PortFacts): Finding {
     key === 'listen.https'
       ? `clients ask for registries on port 443 alone${fallbackPort ? `, and the gateway takes ${fallbackPort} instead` : ''}`
       : 'the gateway does not start';
-  const elsewhere = `${key.replace('.', ': { ')}: ":${port === 5000 ? 5001 : port + 8000}" }`;
-  return problem(`port ${port} is taken by ${by}`, why, `${stop}; or listen elsewhere: ${elsewhere}`);
+  return problem(
+    `port ${port} is taken by ${by}`,
+    why,
+    `${stop}; or ${configure(listen(key, port === 5000 ? 5001 : port + 8000))}`,
+  );
+}
+
+function listen(key: PortFacts['key'], port: number): string {
+  return `${key.replace('.', ': { ')}: ":${port}" }`;
 }
 
 /** A gateway may well be there: it does not let this machine in. */
@@ -57,7 +64,7 @@ function closed({ key, port }: PortFacts): Finding {
   return warning(
     `somebody has port ${port}, and this machine is in no network of its allow`,
     'whether it is the gateway cannot be told from here',
-    `let this machine in: ${key}: [{ address: ":${port}", allow: [127.0.0.0/8, …] }]`,
+    configure(`${key}: [{ address: ":${port}", allow: [127.0.0.0/8, …] }]`),
   );
 }
 

@@ -1,4 +1,4 @@
-import { type Finding, ok, problem, warning } from './finding.ts';
+import { configure, type Finding, ok, problem, warning } from './finding.ts';
 
 /** What a file system is, beside an ordinary one on a disk of this machine. */
 export type Kind = 'memory' | 'network' | 'layer' | 'disk';
@@ -42,7 +42,7 @@ export function judgeStorage(facts: StorageFacts): readonly Finding[] {
         `${place} cannot be written by ${user}: ${unwritable}`,
         'nothing is kept, every pull goes to its registry',
         unwritable === 'EROFS'
-          ? `mount it writable, or name another place: storage: { root: /var/lib/layover }`
+          ? `mount it writable; or ${configure('storage: { root: /var/lib/layover }')}`
           : `as the user of the gateway: sudo install -d -o ${user} -m 700 ${root} (or run doctor as that user: sudo -u layover layover doctor)`,
       ),
     ];
@@ -52,7 +52,7 @@ export function judgeStorage(facts: StorageFacts): readonly Finding[] {
 }
 
 function judgeFileSystem({ root, hardLinks, foldsCase, kind, together }: StorageFacts): Finding[] {
-  const elsewhere = 'name a directory on a disk of this machine: storage: { root: /var/lib/layover }';
+  const elsewhere = `${configure('storage: { root: /var/lib/layover }')}, a directory on a disk of this machine`;
   return [
     ...(hardLinks
       ? []
@@ -102,7 +102,7 @@ function judgeSpace({ root, size, reserve, total, free, freeNodes }: StorageFact
       problem(
         `${gigabytes(free)} are free on the file system of ${root}, and storage.reserve keeps ${gigabytes(reserve)} of it`,
         'nothing new is kept, pulls pass through',
-        `make room (sudo du -xh ${root} / | sort -h | tail), or keep less free: storage: { reserve: 1g }`,
+        `make room: sudo du -xh / | sort -h | tail; or ${configure('storage: { reserve: 1g }')}`,
       ),
     );
   else if (size + reserve > total)
@@ -110,7 +110,7 @@ function judgeSpace({ root, size, reserve, total, free, freeNodes }: StorageFact
       warning(
         `storage.size is ${gigabytes(size)}, and the file system of ${root} has ${gigabytes(total)}`,
         'the cache fills the disk down to storage.reserve before it evicts anything',
-        `storage: { size: ${Math.max(1, Math.floor((total - reserve) / GIGA))}g }`,
+        configure(`storage: { size: ${writable(total - reserve)} }`),
       ),
     );
   if (freeNodes !== undefined && freeNodes < FEW_NODES)
@@ -118,7 +118,7 @@ function judgeSpace({ root, size, reserve, total, free, freeNodes }: StorageFact
       warning(
         `${freeNodes} more files can be made on the file system of ${root}`,
         'each blob and each tag is a file',
-        `remove what has many small files (sudo du --inodes -x / | sort -n | tail), or use another file system`,
+        'remove what has many small files: sudo du --inodes -x / | sort -n | tail; or use another file system',
       ),
     );
   return found;
@@ -133,6 +133,11 @@ function judgeLimits({ openFiles }: StorageFacts): Finding[] {
       'LimitNOFILE=65536 in the unit, --ulimit nofile=65536 for a container, or ulimit -n 65536 before the start',
     ),
   ];
+}
+
+/** A size as the configuration spells it. */
+function writable(bytes: number): string {
+  return bytes >= GIGA ? `${Math.floor(bytes / GIGA)}g` : `${Math.max(1, Math.floor(bytes / 1024 ** 2))}m`;
 }
 
 function gigabytes(bytes: number): string {

@@ -50,13 +50,11 @@ export function judgeTrust(facts: TrustFacts): readonly Finding[] {
   const { gateway, roots, places } = facts;
   if (roots.length === 0)
     return [
-      gateway === undefined
-        ? ok('there is no root CA yet, or it cannot be read by this user; the first start makes it')
-        : warning(
-            'the root CA of the gateway is not known',
-            'what clients trust cannot be compared with it',
-            'see what the check of the gateway says',
-          ),
+      ok(
+        gateway === undefined
+          ? 'there is no root CA yet, or it cannot be read by this user; the first start makes it'
+          : 'the root CA of the gateway is not known, so there is nothing to compare with',
+      ),
     ];
   const found = [
     ...ending(facts),
@@ -197,9 +195,9 @@ function trusting({ handshakes: all, led, places }: TrustFacts): string {
   const holding = places.filter(({ roots }) => roots.length > 0).map(({ file }) => file);
   const shaken = all.filter(({ name, trusted }) => trusted && led.has(name)).length;
   if (holding.length > 0)
-    return `the right root CA is in ${several(holding)}${shaken > 0 ? `; ${shaken} names were shown a trusted certificate` : ''}`;
+    return `the right root CA is in ${several(holding)}${shaken > 0 ? `; names shown a trusted certificate: ${shaken}` : ''}`;
   return shaken > 0
-    ? `${shaken} names were shown a trusted certificate`
+    ? `names shown a trusted certificate: ${shaken}`
     : 'no client of this machine trusts the root CA, and no name leads to the gateway, so none needs to';
 }
 

@@ -1,4 +1,4 @@
-import { type Finding, ok, problem, several, warning } from './finding.ts';
+import { configure, type Finding, ok, problem, several, warning } from './finding.ts';
 
 /** What came of asking an upstream for what everybody may have. */
 export interface UpstreamFacts {
@@ -38,22 +38,55 @@ const FEW = 10;
 const SLOW = 2_000;
 const MISTRUST = /^(?:UNABLE_TO_|SELF_SIGNED_|DEPTH_ZERO_|CERT_|ERR_TLS_CERT|HOSTNAME_MISMATCH)/;
 
-/** Whether the gateway gets what it has to fetch. */
+/** Whether the gateway gets what it has to fetch. What several registries have in common is told once. */
 export function judgeUpstreams(all: readonly UpstreamFacts[]): readonly Finding[] {
-  const unresolved = all.filter((facts) => facts.unresolved !== undefined);
-  const [one] = unresolved;
-  return [
-    ...all.filter((facts) => !unresolved.includes(facts)).flatMap((facts) => [...noticed(facts), judgeUpstream(facts)]),
-    ...(one === undefined
-      ? []
-      : [
-          problem(
-            `the names of ${several(unresolved.map(({ name }) => name))} are not resolved (${one.unresolved})`,
-            'nothing new comes from these registries',
-            'name servers that answer: dns: { servers: [1.1.1.1, 9.9.9.9] }',
-          ),
-        ]),
-  ];
+  const groups = Map.groupBy(all, (facts) => commonOf(facts) ?? facts);
+  return [...groups.values()].flatMap((group) => {
+    const [first, ...others] = group;
+    if (first === undefined) return [];
+    if (isLoop(first)) return [loop(first, group)];
+    if (first.unresolved !== undefined) return [unresolved(first.unresolved, group)];
+    if (others.length > 0) return [away(first, group)];
+    return [...noticed(first), judgeUpstream(first)];
+  });
+}
+
+/** What is likely to have one cause: nothing of one registry. */
+function commonOf(facts: UpstreamFacts): string | undefined {
+  const { answer, unresolved: code, proxy } = facts;
+  if (isLoop(facts)) return 'loop';
+  if (code !== undefined) return `unresolved ${code}`;
+  if (!('failure' in answer) || answer.failure !== 'unreachable' || answer.code === undefined) return undefined;
+  return MISTRUST.test(answer.code) ? undefined : `away ${answer.code} ${proxy}`;
+}
+
+function isLoop({ isGateway, answer }: UpstreamFacts): boolean {
+  return isGateway || ('failure' in answer && answer.failure === 'loop');
+}
+
+function namesOf(group: readonly UpstreamFacts[]): string {
+  return several(group.map(({ name }) => name));
+}
+
+function unresolved(code: string, group: readonly UpstreamFacts[]): Finding {
+  return problem(
+    `not resolved by the name servers (${code}): ${namesOf(group)}`,
+    'nothing new comes from there; what is cached is served',
+    configure('dns: { servers: [1.1.1.1, 9.9.9.9] }'),
+  );
+}
+
+function away({ answer, proxy, url }: UpstreamFacts, group: readonly UpstreamFacts[]): Finding {
+  const code = 'failure' in answer ? answer.code : '';
+  return problem(
+    `not reached${proxy === undefined ? '' : ` through the proxy ${proxy}`} (${code}): ${namesOf(group)}`,
+    'nothing new comes from there; what is cached is served',
+    `curl -v ${url}/v2/; ${routeOf(proxy)}`,
+  );
+}
+
+function routeOf(proxy: string | undefined): string {
+  return proxy === undefined ? 'where the way out is a proxy, set HTTPS_PROXY' : 'check HTTPS_PROXY and NO_PROXY';
 }
 
 /** It answers all the same; where it does not, that is told instead. */
@@ -71,8 +104,7 @@ function noticed({ answer, notices, name }: UpstreamFacts): Finding[] {
 }
 
 function judgeUpstream(facts: UpstreamFacts): Finding {
-  const { name, answer, isGateway } = facts;
-  if (isGateway || ('failure' in answer && answer.failure === 'loop')) return loop(facts);
+  const { name, answer } = facts;
   if ('failure' in answer) return failure(facts, answer);
   const { status, milliseconds, remaining } = answer;
   const left = remaining === undefined ? '' : `, ${remaining} more pulls allowed`;
@@ -82,22 +114,24 @@ function judgeUpstream(facts: UpstreamFacts): Finding {
     return warning(
       reached,
       'every tag is asked of it before it is served, and after 2 s the last known one is served',
-      `let tags be served unasked for a while: upstreams: { ${name}: { tags: { ttl: 5m } } }`,
+      configure(`upstreams: { ${name}: { tags: { ttl: 5m } } }, so that tags are served unasked for a while`),
     );
   return ok(reached);
 }
 
-function loop({ name, url, addresses = [] }: UpstreamFacts): Finding {
+function loop({ url, addresses = [] }: UpstreamFacts, group: readonly UpstreamFacts[]): Finding {
   const host = new URL(url).hostname;
   return problem(
-    `${name}: ${host} leads back to this gateway${addresses.length > 0 ? ` (${addresses[0]})` : ''}`,
+    `leading back to this gateway${addresses.length > 0 ? ` (${addresses[0]})` : ''}: ${namesOf(group)}`,
     'the gateway would fetch from itself; it answers 508 instead',
-    `name servers that know the registry's own address: dns: { servers: [1.1.1.1, 9.9.9.9] }; or the address itself: dns: { pins: { ${host}: […] } }`,
+    `${configure('dns: { servers: [1.1.1.1, 9.9.9.9] }')}, name servers that know the real addresses; or an address itself: dns: { pins: { ${host}: […] } }`,
   );
 }
 
 function exhausted(name: string, remaining: number): Finding {
-  const fix = `an account of yours has more: upstreams: { ${name}: { credentials: { username: …, passwordFile: … } } }`;
+  const fix = configure(
+    `upstreams: { ${name}: { credentials: { username: …, passwordFile: … } } }, an account that may pull more`,
+  );
   const why = 'what is cached is served meanwhile, and new images are refused with 429';
   return remaining === 0
     ? problem(`${name} takes no more pulls from here for now`, why, fix)
@@ -113,7 +147,7 @@ function failure(
     return problem(
       `${name} refuses requests from here for now (429)${retryAfter === undefined ? '' : `, for ${retryAfter} s`}`,
       'what is cached is served meanwhile, and new images are refused',
-      `wait, or use an account of yours: upstreams: { ${name}: { credentials: { username: …, passwordFile: … } } }`,
+      `wait; or ${configure(`upstreams: { ${name}: { credentials: { username: …, passwordFile: … } } }`)}`,
     );
   if (kind === 'files')
     return problem(
@@ -126,7 +160,7 @@ function failure(
     return problem(
       `${name}: the certificate of ${url} is not trusted (${code})`,
       `${why}. A firewall that looks into TLS shows its own certificate`,
-      `let the gateway trust who signed it: upstreams: { ${name}: { ca: ./registry-ca.crt } }`,
+      `${configure(`upstreams: { ${name}: { ca: ./registry-ca.crt } }`)}, the certificate of who signed it`,
     );
   if (kind === 'protocol')
     return problem(
@@ -135,7 +169,7 @@ function failure(
       `see what it says: curl -v ${url}/v2/, and write its real address in urls`,
     );
   const through = proxy === undefined ? '' : ` through the proxy ${proxy}`;
-  const route =
+  const _route =
     proxy === undefined ? 'where the way out is a proxy, set HTTPS_PROXY' : 'check HTTPS_PROXY and NO_PROXY';
-  return problem(`${name}${through}: ${message}`, why, `curl -v ${url}/v2/; ${route}`);
+  return problem(`${name}${through}: ${message}`, why, `curl -v ${url}/v2/; ${routeOf(proxy)}`);
 }

@@ -1,5 +1,8 @@
 import type { Finding } from '../../src/doctor/finding.ts';
 
+/** A line of `layover doctor --json`. */
+export type Told = Finding & { readonly check: string };
+
 /** Findings as `status: message`, so that a test names what it is about. */
 export function said(findings: readonly Finding[]): readonly string[] {
   return findings.map(({ status, message }) => `${status}: ${message}`);

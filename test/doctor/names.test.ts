@@ -21,7 +21,7 @@ const LED = [...HUB, 'ghcr.io'].map((one) => name(one, [HERE]));
 
 test('names that all lead to the gateway are right', (t) => {
   t.deepEqual(said(judgeNames(facts(LED))), [
-    'ok: docker.io, registry-1.docker.io, auth.docker.io, ghcr.io lead to the gateway',
+    'ok: leading to the gateway: docker.io, registry-1.docker.io, auth.docker.io, ghcr.io',
   ]);
 });
 
@@ -39,7 +39,9 @@ test('an IPv6 address of the registry itself bypasses the gateway, where this ma
 });
 
 test('an IPv6 address of the gateway bypasses nothing', (t) => {
-  t.deepEqual(said(judgeNames(facts([name('ghcr.io', [HERE, '2001:db8::10'])]))), ['ok: ghcr.io lead to the gateway']);
+  t.deepEqual(said(judgeNames(facts([name('ghcr.io', [HERE, '2001:db8::10'])]))), [
+    'ok: leading to the gateway: ghcr.io',
+  ]);
 });
 
 test('a second IPv4 address takes some pulls past the gateway', (t) => {

@@ -31,12 +31,15 @@ test('a port that somebody else has is told with who it is and how to stop it', 
   const found = judgePorts([taken]);
   t.deepEqual(said(found), ['problem: port 443 is taken by nginx (process 12)']);
   t.deepEqual(fixes(found), [
-    'stop it: sudo systemctl disable --now nginx; or listen elsewhere: listen: { https: ":8443" }',
+    `stop it: sudo systemctl disable --now nginx; or in the gateway's configuration: listen: { https: ":8443" }`,
   ]);
   const { holder: _, ...unknown } = taken;
   const nobody = judgePorts([{ ...unknown, key: 'listen.http', port: 5000 }]);
   t.deepEqual(said(nobody), ['problem: port 5000 is taken by another program']);
-  t.regex(fixes(nobody)[0] ?? '', /sudo ss -ltnp 'sport = :5000'; or listen elsewhere: listen: \{ http: ":5001" \}/);
+  t.regex(
+    fixes(nobody)[0] ?? '',
+    /sudo ss -ltnp 'sport = :5000'; or in the gateway's configuration: listen: \{ http: ":5001" \}/,
+  );
 });
 
 test('a listener that does not let this machine in may be the gateway', (t) => {

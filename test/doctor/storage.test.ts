@@ -55,7 +55,11 @@ for (const [facts, expected] of CASES)
   });
 
 test('of a size that the disk does not have, one that it has is given', (t) => {
-  t.deepEqual(fixes(judgeStorage({ ...RIGHT, size: 500 * GIGA })), ['storage: { size: 195g }']);
+  t.deepEqual(fixes(judgeStorage({ ...RIGHT, size: 500 * GIGA })), [
+    "in the gateway's configuration: storage: { size: 195g }",
+  ]);
+  const small = { ...RIGHT, total: 900 * 1024 ** 2, reserve: 0, free: 800 * 1024 ** 2 };
+  t.deepEqual(fixes(judgeStorage(small)), ["in the gateway's configuration: storage: { size: 900m }"]);
 });
 
 test('a directory is tried and left as it was, also one that is not there yet', async (t) => {

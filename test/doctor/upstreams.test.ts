@@ -131,6 +131,12 @@ test('a registry that cannot be connected to, and one that fails, are problems',
   t.regex(fixes(found)[0] ?? '', /^curl -v http:\/\/127\.83\.1\.9:21987\/v2\/; .*HTTPS_PROXY/);
 });
 
+test('registries that cannot be reached for one reason are told together', async (t) => {
+  const urls = [`http://${NOBODY}`];
+  const found = judgeUpstreams(await asked({ 'one.example': { urls }, 'two.example': { urls } }));
+  t.deepEqual(said(found), ['problem: not reached (ECONNREFUSED): one.example, two.example']);
+});
+
 test('a certificate that is not trusted is told apart from a registry that is away', async (t) => {
   const certificate = createAuthority().issue(['127.0.0.1']);
   const { port } = await serve(t, headers({}), certificate);
@@ -151,13 +157,13 @@ test('names that the name servers do not know are told together', async (t) => {
   await using server = await NameServer.start(() => 'NXDOMAIN');
   const settings = { dns: { servers: [server.authority] } };
   const found = judgeUpstreams(await asked({ 'one.example': {}, 'two.example': {} }, settings));
-  t.deepEqual(said(found), ['problem: the names of one.example, two.example are not resolved (ENOTFOUND)']);
+  t.deepEqual(said(found), ['problem: not resolved by the name servers (ENOTFOUND): one.example, two.example']);
 });
 
 test('a name that leads back to a port of the gateway is a loop', async (t) => {
   const settings = { listen: { https: '127.0.0.1:8443' }, dns: { pins: { [NAME]: ['127.0.0.1'] } } };
   const found = judgeUpstreams(await asked({ [NAME]: { urls: [`https://${NAME}:8443`] } }, settings));
-  t.deepEqual(said(found), ['problem: reg.example: reg.example leads back to this gateway (127.0.0.1)']);
+  t.deepEqual(said(found), ['problem: leading back to this gateway (127.0.0.1): reg.example']);
   t.regex(fixes(found)[0] ?? '', /dns: \{ servers: \[1\.1\.1\.1, 9\.9\.9\.9\] \}/);
 });
 
@@ -168,11 +174,11 @@ test("what shows a certificate of the gateway's own root is a loop, wherever it 
   const settings = { dns: { pins: { [NAME]: ['127.0.0.1'] } } };
   const upstreams = { [NAME]: { urls: [`https://${NAME}:${gateway.tlsPort}`] } };
   const found = judgeUpstreams(await asked(upstreams, settings, { roots }));
-  t.deepEqual(said(found), ['problem: reg.example: reg.example leads back to this gateway (127.0.0.1)']);
+  t.deepEqual(said(found), ['problem: leading back to this gateway (127.0.0.1): reg.example']);
   t.false(
     said(judgeUpstreams(await asked(upstreams, settings)))
       .join()
-      .includes('leads back'),
+      .includes('leading back'),
   );
 });
 

@@ -27,10 +27,10 @@ export class NameServer implements AsyncDisposable {
     });
   }
 
-  /** `answer` is given the name in lower case, and how often it was asked for before. */
-  static async start(answer: (name: string, asked: number) => Word): Promise<NameServer> {
+  /** `answer` is given the name in lower case, and how often it was asked for before; `port` 0: any. */
+  static async start(answer: (name: string, asked: number) => Word, port = 0): Promise<NameServer> {
     const server = new NameServer(answer);
-    server.#socket.bind(0, '127.0.0.1');
+    server.#socket.bind(port, '127.0.0.1');
     await once(server.#socket, 'listening');
     return server;
   }
