@@ -142,8 +142,7 @@ export class Network {
   #open(target: Target, addresses: readonly Address[], tunnelled: Socket | undefined): Socket {
     const { host, port, secure } = target;
     // Not at once: a connection that fails before TLS is set up would throw here, and emit its error where nobody listens yet.
-    const lookup: LookupFunction = (_host, options, callback) =>
-      process.nextTick(answer, addresses, options, callback);
+    const lookup: LookupFunction = (_host, options, callback) => process.nextTick(answer, addresses, options, callback);
     const families = { autoSelectFamily: true, autoSelectFamilyAttemptTimeout: TRY_NEXT_ADDRESS };
     const dial = { host, port, lookup, ...families, highWaterMark: 65_536 };
     if (!secure) return (tunnelled ?? netConnect(dial)).setNoDelay(true);
