@@ -56,7 +56,9 @@ test('the package holds the program as JavaScript, its configuration and its pag
     dist.filter((path) => path.endsWith('.js')),
     emitted.sort(),
   );
-  const pages = others.filter((path) => /^(?:docs\/[A-Za-z-]+\.md|config\/(?:examples\/)?[a-z.-]+)$/.test(path));
+  const pages = others.filter((path) =>
+    /^(?:docs\/[A-Za-z-]+\.md|config\/(?:examples\/)?[a-z.-]+|deploy\/[a-z]+\/[a-z.-]+)$/.test(path),
+  );
   t.true(pages.includes('docs/configuration.md') && pages.includes('config/gateway.yaml'));
   t.deepEqual(
     others.filter((path) => !pages.includes(path)),

@@ -26,6 +26,7 @@ const WALKS = [
   'test/support/profiles.test.ts',
   'test/doctor/machines.test.ts',
   'test/index/{beside,scale}.test.ts',
+  'test/install/systemd.test.ts',
   'test/pages/{browser,privacy}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
