@@ -94,9 +94,9 @@ async function recipeFor(
 ): Promise<Recipe> {
   const found = await surroundings(client, disk);
   const gateway = gatewayNamed(options, config);
-  if (client === 'buildkit' && /^(127\.|\[::1\])/.test(gateway.host))
+  if (client === 'buildkit' && /^(127\.|localhost$|\[::1\])/.test(gateway.host))
     throw new Unsuitable(
-      'a builder in a container cannot reach 127.0.0.1: add --gateway HOST, as other machines call this one',
+      `a builder in a container cannot reach ${gateway.host}: add --gateway HOST, as other machines call this one`,
     );
   const draft = recipeOf(client, mode, gateway, found);
   if (!draft.edits.some(({ path }) => path === '/etc/hosts')) return draft;

@@ -14,14 +14,20 @@ export function putEntry(path: string, text: string, key: string, value: string)
   }
   if (!Array.isArray(list)) throw new Unsuitable(`${path}: ${key} is no list: write [${wanted}] there`);
   if (list.includes(value)) return text;
-  const result = text.replace(
-    new RegExp(`("${key}"\\s*:\\s*\\[)(\\s*)(\\]?)`),
-    (_, head: string, space: string, end) =>
-      end === '' ? `${head}${space}${wanted},${space === '' ? ' ' : space}` : `${head}${wanted}${end}`,
-  );
   const expected = { ...object, [key]: [value, ...list] };
-  if (isDeepStrictEqual(parsed(path, result), expected)) return result;
+  for (const { 0: head, index } of text.matchAll(new RegExp(`"${key}"\\s*:\\s*\\[`, 'g'))) {
+    const result = intoList(text, index + head.length, wanted);
+    if (isDeepStrictEqual(parsed(path, result), expected)) return result;
+  }
   throw new Unsuitable(`${path}: write ${wanted} in front of ${key} yourself`);
+}
+
+/** The text with an element in front of those that begin at an offset. */
+function intoList(text: string, at: number, element: string): string {
+  const [space = ''] = /^\s*/.exec(text.slice(at)) ?? [];
+  const rest = text.slice(at + space.length);
+  const inserted = rest.startsWith(']') ? element : `${space}${element},${space === '' ? ' ' : space}`;
+  return text.slice(0, at) + inserted + rest;
 }
 
 /** The text without that value, and without a list that would be left empty; undefined when it cannot be taken out. */

@@ -123,11 +123,11 @@ function takenOut({ path, part, before }: Entry, from: string, client: Client): 
     return { text: from, kept: false, remark: `${path} was changed since by somebody else, and stays as it is` };
   const text = part.kind === 'block' ? takeBlock(from, client) : takeEntry(from, part.key, part.value);
   if (text === undefined) {
-    const what = part.kind === 'block' ? 'our marks' : `${part.value} in ${part.key}`;
+    const what = part.kind === 'block' ? 'our marks were' : `${part.value} in ${part.key} was`;
     return {
       text: from,
       kept: false,
-      remark: `${path} was changed since: ${what} was not found, so nothing is taken out`,
+      remark: `${path} was changed since: ${what} not found, so nothing is taken out`,
     };
   }
   const isEmpty = before === undefined && /^\s*(\{\s*\})?\s*$/.test(text);

@@ -37,6 +37,7 @@ export interface Recipe {
   readonly whenDown: string;
 }
 
+export const NO_TRUST = 'this system keeps its roots in a place that is not known here: install ca-certificates first';
 const MIRROR_DOWN = 'clients ask the registries themselves, and pulls go on';
 const PRIVATE =
   'the gateway ignores logins on this way: private images come from their registry, and pushes go there, as before';
@@ -108,10 +109,7 @@ function containerd(gateway: Gateway, { certs, edit, remark }: ContainerdSetting
 /** The names of registries lead to the gateway, and its roots are trusted; for every program of the machine. */
 function transparent(client: Client, gateway: Gateway, registries: readonly Registry[], found: Surroundings): Recipe {
   const { trust } = found;
-  if (trust === undefined)
-    throw new Unsuitable(
-      'this system keeps its roots in a place that is not known here: install ca-certificates first',
-    );
+  if (trust === undefined) throw new Unsuitable(NO_TRUST);
   const roots = gateway.roots.map(
     (root) => ({ kind: 'file', path: `${trust}/${rootFileName(root)}`, content: root.pem }) as const,
   );

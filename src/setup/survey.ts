@@ -1,3 +1,4 @@
+import { takeBlock } from './block.ts';
 import { CONTAINERD_CONFIG, containerdSetting } from './containerd.ts';
 import type { Disk } from './disk.ts';
 import type { Surroundings } from './recipe.ts';
@@ -22,10 +23,15 @@ export function survey(disk: Pick<Disk, 'has' | 'read'>, { dockerDriver, contain
     trust: trustStoreOf(disk)?.directory,
     dockerStore: dockerStore(dockerDriver, disk.read('/etc/docker/daemon.json') ?? ''),
     containerd: containerdSetting(
-      disk.read(CONTAINERD_CONFIG),
+      withoutOurs(disk.read(CONTAINERD_CONFIG)),
       version === undefined ? undefined : Number.parseInt(version, 10),
     ),
   };
+}
+
+/** Our own setting is no reason to leave it out. */
+function withoutOurs(text: string | undefined): string | undefined {
+  return text === undefined ? undefined : (takeBlock(text, 'containerd') ?? text);
 }
 
 /** The daemon knows; while it does not run, its settings do. */

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { Gateway } from '../../src/setup/gateway.ts';
 
 const hub = ['docker.io', 'index.docker.io', 'registry-1.docker.io', 'auth.docker.io'];
@@ -13,7 +14,7 @@ export const gateway: Gateway = {
   ],
   roots: [
     {
-      fingerprint: Array.from({ length: 32 }, (_, index) => (index + 0xa0).toString(16).toUpperCase()).join(':'),
+      fingerprint: (createHash('sha256').update('layover').digest('hex').toUpperCase().match(/../g) ?? []).join(':'),
       pem: '-----BEGIN CERTIFICATE-----\nbGF5b3Zlcg==\n-----END CERTIFICATE-----\n',
     },
   ],
