@@ -2,6 +2,7 @@ import { RegistryError } from '../oci/error.ts';
 import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
 import { getBlob } from './blob.ts';
 import type { Hosted } from './hosted.ts';
+import { getManifest, putManifest } from './manifest.ts';
 import { upload } from './upload.ts';
 
 /** The endpoints of hosted repositories; every other request goes to `cached`. */
@@ -21,6 +22,10 @@ async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
       return upload(hosted, exchange, route);
     case 'blob':
       if (isRead) return getBlob(hosted, exchange, route);
+      break;
+    case 'manifest':
+      if (isRead) return getManifest(hosted, exchange, route);
+      if (method === 'PUT') return putManifest(hosted, exchange, route);
       break;
     default:
   }

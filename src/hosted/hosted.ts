@@ -5,6 +5,8 @@ import type { Repository } from '../oci/route.ts';
 import type { Exchange } from '../registry/exchange.ts';
 import type { Content } from '../store/content.ts';
 import { troubleOf } from '../store/trouble.ts';
+import type { Catalog } from './catalog.ts';
+import type { Referrers } from './referrers.ts';
 import type { Sessions } from './sessions.ts';
 
 /** What the endpoints of hosted repositories work with. */
@@ -12,6 +14,10 @@ export interface Hosted {
   /** Of what is hosted; durable. */
   readonly content: Content;
   readonly sessions: Sessions;
+  readonly catalog: Catalog;
+  readonly referrers: Referrers;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
   /**
    * A blob that was cached and that this caller may read at `from`, or anybody somewhere when that is undefined, as
    * far as no upstream has to be asked.

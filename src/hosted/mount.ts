@@ -23,7 +23,7 @@ export async function mount(
   const size = await content.blobSize(digest);
   const source = from ?? (await holderOf(hosted, digest));
   if (size !== undefined && source?.root === 'hosted' && (await content.link(source, digest)) !== undefined) {
-    await content.addLink(repository, digest, { size });
+    await join(hosted, repository, digest, size);
     return true;
   }
   if (from?.root === 'hosted') return false;
@@ -47,8 +47,13 @@ export async function publishBlob(
       await removeFile(path);
     }
   });
-  await content.addLink(repository, digest, { size });
+  await join(hosted, repository, digest, size);
   if ((await holderOf(hosted, digest)) === undefined) await content.markPublic(digest, repository);
+}
+
+/** What is linked already stays as it is: a manifest that is pushed as a blob, too, goes on being one. */
+async function join({ content }: Hosted, repository: Repository, digest: Digest, size: number): Promise<void> {
+  if ((await content.link(repository, digest)) === undefined) await content.addLink(repository, digest, { size });
 }
 
 /** A hosted repository that has this blob, as far as one is noted. */

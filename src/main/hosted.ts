@@ -1,8 +1,10 @@
 import type { Cache } from '../cache/cache.ts';
 import type { UpstreamConfig } from '../config/config.ts';
+import { Catalog } from '../hosted/catalog.ts';
 import { keepExpiring } from '../hosted/expiry.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import { lending } from '../hosted/lending.ts';
+import { Referrers } from '../hosted/referrers.ts';
 import { Sessions } from '../hosted/sessions.ts';
 import type { Repository } from '../oci/route.ts';
 import type { Claims } from '../store/claim.ts';
@@ -17,6 +19,7 @@ export function openHosted(
   cache: Cache,
   cached: Content,
   settings: (upstream: string) => UpstreamConfig,
+  now: () => number,
 ): Hosted & Disposable {
   const backend = new FileBackend(layout.hosted);
   const sessions = new Sessions(layout.uploads, claims);
@@ -33,6 +36,9 @@ export function openHosted(
   return {
     content: new Content(backend, { durable: true }),
     sessions,
+    catalog: new Catalog(backend),
+    referrers: new Referrers(backend),
+    now,
     lend: lending(cache, cached, isOpen),
     [Symbol.dispose]: () => expiring[Symbol.dispose](),
   };

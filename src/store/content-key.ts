@@ -36,6 +36,11 @@ export function claimKey(repository: Repository, digest: Digest): string {
   return `${repositoryKey(repository)}/_claims/${partsOf(digest).join('/')}`;
 }
 
+/** Where the records are of what refers to `subject` in a repository; ends in a slash. */
+export function referrersKey(repository: Repository, subject: Digest): string {
+  return `${repositoryKey(repository)}/_referrers/${partsOf(subject).join('/')}/`;
+}
+
 /** Where a repository's tags are; ends in a slash. */
 export function tagsKey(repository: Repository): string {
   return `${repositoryKey(repository)}/_tags/`;

@@ -3,6 +3,7 @@ import { readdir, stat } from 'node:fs/promises';
 import http from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { MediaType } from '../../src/oci/media-type.ts';
 import { TestGateway } from '../support/gateway.ts';
 import type { FakeUpstream } from '../support/upstream/upstream.ts';
 
@@ -84,6 +85,18 @@ export async function pushBlob(origin: string, repository: string, bytes: Uint8A
   const sent = await send(origin, 'POST', `/v2/${repository}/blobs/uploads/?digest=${digest}`, { body: bytes });
   if (sent.status !== 201) throw new Error(`a blob was answered ${sent.status} ${sent.body}`);
   return digest;
+}
+
+/** Pushes a manifest; `reference` may have a query behind it. */
+export function pushManifest(
+  origin: string,
+  repository: string,
+  reference: string,
+  body: string,
+  mediaType: string = MediaType.ociManifest,
+): Promise<Sent> {
+  const headers = { 'content-type': mediaType };
+  return send(origin, 'PUT', `/v2/${repository}/manifests/${reference}`, { body, headers });
 }
 
 /** Every file below `data/<part>` of a gateway, by its path, with its size. */
