@@ -1,5 +1,6 @@
 import type { FaultCase } from './case.ts';
 import { bitRot } from './cases/bit-rot.ts';
+import { brokenPieces } from './cases/broken-pieces.ts';
 import { departures, idlers, slowReader } from './cases/clients.ts';
 import { diskFull } from './cases/disk-full.ts';
 import { displacedSources } from './cases/displaced-sources.ts';
@@ -29,6 +30,7 @@ export const cases: readonly FaultCase[] = [
   killedGateway,
   ...powerCuts,
   upstreamCuts,
+  brokenPieces,
   flippedBytes,
   lyingLengths,
   displacedSources,

@@ -18,6 +18,8 @@ export interface SceneOptions extends Partial<Omit<GatewayOptions, 'dir' | 'upst
   readonly spareMemory?: number;
   /** Gateways that share the data directory. */
   readonly processes?: number;
+  /** Keys of docker.io, beside where it is. */
+  readonly registry?: object;
   /** Further upstreams by namespace. */
   readonly further?: Readonly<Record<string, object>>;
 }
@@ -48,11 +50,19 @@ export class Scene implements AsyncDisposable {
   }
 
   static async open(report: Report, options: SceneOptions = {}): Promise<Scene> {
-    const { upstream: upstreamOptions, processes = 1, further, spareMemory = SPARE_MEMORY, ...rest } = options;
+    const {
+      upstream: upstreamOptions,
+      processes = 1,
+      registry,
+      further,
+      spareMemory = SPARE_MEMORY,
+      ...rest
+    } = options;
     const password = upstreamOptions?.users?.ada ?? `canary-secret-${randomBytes(8).toString('hex')}`;
     const upstream = await startUpstream({ profile: 'hub', tls: false, users: { ada: password }, ...upstreamOptions });
     const roles = upstream.roles.map((role) => upstream.authority(role));
-    const upstreams = { 'docker.io': { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles }, ...further };
+    const hub = { urls: [upstream.url()], tokenHosts: roles, blobHosts: roles, ...registry };
+    const upstreams = { 'docker.io': hub, ...further };
     const dir = await report.folder(randomBytes(4).toString('hex'));
     const data = options.data ?? join(dir, 'data');
     const gateways: Gateway[] = [];
