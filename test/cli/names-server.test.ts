@@ -31,7 +31,7 @@ async function startDnsmasq(t: ExecutionContext, server: string, text: string): 
     }
     await rm(folder, { recursive: true });
   });
-  const resolver = new Resolver({ timeout: 500, tries: 2 });
+  const resolver = new Resolver({ timeout: 5000, tries: 3 });
   resolver.setServers([`${address}:${PORT}`]);
   while (child.exitCode === null && !(await resolver.resolve4('www.example').catch(() => undefined))) await sleep(20);
   t.is(child.exitCode, null);

@@ -47,11 +47,15 @@ export async function requirePrograms(): Promise<void> {
   if (lacking.length > 0) throw new Error(`missing on this machine: ${lacking.join(', ')}`);
 }
 
-/** The folder that holds a Debian release: the machine's own, or unstable, made by debootstrap once and kept. */
+/** The folder that holds a Debian release: the machine's own, or unstable. */
 export async function prepareRelease(generation: Generation): Promise<string> {
-  if (generation !== 'sid') return '/';
-  const hash = createHash('sha256').update(packages.join(' ')).digest('hex').slice(0, 12);
-  const folder = join(cache, `${generation}-${hash}`);
+  return generation === 'sid' ? bootstrap(generation, packages) : '/';
+}
+
+/** The root file system of a Debian release with packages, made by debootstrap once and kept. Must not be written to. */
+export async function bootstrap(suite: string, include: readonly string[]): Promise<string> {
+  const hash = createHash('sha256').update(include.join(' ')).digest('hex').slice(0, 12);
+  const folder = join(cache, `${suite}-${hash}`);
   // the marker is written last: a folder without it was cut off in the making
   const marker = join(folder, 'layover-test-complete');
   const complete = await access(marker).then(
@@ -62,8 +66,7 @@ export async function prepareRelease(generation: Generation): Promise<string> {
   const draft = `${folder}.${process.pid}`;
   await mkdir(cache, { recursive: true });
   try {
-    const include = `--include=${packages.join(',')}`;
-    const argv = ['debootstrap', '--variant=minbase', include, generation, draft, await mirror()];
+    const argv = ['debootstrap', '--variant=minbase', `--include=${include.join(',')}`, suite, draft, await mirror()];
     await run(argv, { timeout: 15 * 60_000 });
     await rm(join(draft, 'var/cache/apt/archives'), { recursive: true, force: true });
     await rm(folder, { recursive: true, force: true });
