@@ -68,11 +68,11 @@ async function lead({ typed, gateway, root, addresses, names }: Seen, port: numb
   });
 }
 
-async function trust({ typed, root, introduction, addresses, names }: Seen): Promise<readonly Finding[]> {
+async function trust({ gateway, root, introduction, addresses, names }: Seen): Promise<readonly Finding[]> {
   const { roots } = await introduction;
   const [address] = await addresses;
   const listener = address === undefined ? undefined : { address, port: TLS_PORT };
-  return judgeTrust({ gateway: typed, ...(await probeTrust(root, roots, await names, listener)) });
+  return judgeTrust({ gateway, ...(await probeTrust(root, roots, await names, listener)) });
 }
 
 async function clock({ gateway, introduction }: Seen): Promise<readonly Finding[]> {

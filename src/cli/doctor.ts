@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/error.ts';
 import { bounded } from '../doctor/bounded.ts';
@@ -17,6 +18,8 @@ export interface DoctorOptions {
 /** A finding, and the check that has it. */
 type Told = Finding & { readonly check: string };
 
+/** Where `listen.http` is unless it is written. */
+const PORT = 5000;
 /** Milliseconds for one check with all of its questions. */
 const LIMIT = 20_000;
 
@@ -56,7 +59,8 @@ function write(text: string): Promise<void> {
 }
 
 function gatewayAt(text: string): Gateway {
-  const [, host, port = '5000'] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  if (isIP(text) === 6) return { typed: text, host: text, port: PORT };
+  const [, host, port = PORT] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
   if (host === undefined)
     throw new ConfigError([
       `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,

@@ -27,10 +27,19 @@ export function problem(message: string, why: string, fix: string): Finding {
   return { status: 'problem', message, why, fix };
 }
 
+/** Those that may be led to the gateway by name, and then have to trust its root. */
+const TRUSTING: ReadonlySet<string> = new Set(['system', 'docker']);
+
 /** The command that sets a client up, on the machine where it is typed. */
 export function setUp(client: string, gateway: string | undefined, mode?: 'transparent'): string {
-  const options = [...(gateway === undefined ? [] : ['--gateway', gateway]), ...(mode ? ['--mode', mode] : [])];
-  return ['layover setup', client, ...options, '--apply'].join(' ');
+  const isPinned = gateway !== undefined && TRUSTING.has(client);
+  const options = [
+    ...(gateway === undefined ? [] : ['--gateway', gateway]),
+    ...(isPinned ? ['--fingerprint', 'SHA256'] : []),
+    ...(mode ? ['--mode', mode] : []),
+  ];
+  const command = ['layover setup', client, ...options, '--apply'].join(' ');
+  return isPinned ? `${command} (SHA256: what layover ca fingerprint says there)` : command;
 }
 
 /** What belongs into the gateway's configuration. */

@@ -30,7 +30,7 @@ export interface Shaken {
 }
 
 export interface TrustFacts {
-  /** As typed; absent on the gateway's own machine. */
+  /** `host:port` of its plain listener; absent on the gateway's own machine. */
   readonly gateway?: string;
   /** Milliseconds since 1970. */
   readonly now: number;
@@ -94,16 +94,26 @@ function stale({ gateway, places, roots }: TrustFacts): Finding[] {
       problem(
         `${file} trusts another root CA, SHA-256 ${brief(old)}; the gateway's is ${brief(roots[0])}`,
         'an old root is trusted, and what the gateway shows is refused',
-        `${setUp(client, gateway)}${restart(client)}`,
+        renewal(client, file, gateway),
       ),
     );
+}
+
+/** How a file comes to hold the gateway's roots. */
+function renewal(client: TrustPlace['client'], file: string, gateway: string | undefined): string {
+  if (client === 'system') return `${setUp(client, gateway)}${restart(client)}`;
+  const fetched =
+    gateway === undefined
+      ? `sudo layover ca export --out ${file}`
+      : `sudo curl -fo ${file} http://${gateway}/ca.crt (compare its SHA-256 with what layover ca fingerprint says there)`;
+  return `${fetched}${restart(client)}`;
 }
 
 function missing(places: readonly TrustPlace[], gateway: string | undefined): Finding[] {
   return places
     .filter((place) => place.missing)
     .map(({ client, file }) =>
-      problem(`${file} is named as a CA, and is not there`, `${client} cannot connect`, setUp(client, gateway)),
+      problem(`${file} is named as a CA, and is not there`, `${client} cannot connect`, renewal(client, file, gateway)),
     );
 }
 

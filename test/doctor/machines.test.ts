@@ -1,37 +1,16 @@
-import { execFile, spawnSync } from 'node:child_process';
-import { mkdtemp, rm } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
-import { canIsolate, missing } from '../faults/namespace.ts';
+import { runApart } from './apart.ts';
 import { said } from './findings.ts';
 import type { Outcome } from './scene.ts';
 
-/** What the doctor says on machines that are broken on purpose, each once, with networks and disks of their own. */
+/** What the doctor says on machines that are broken on purpose, each once. */
 let outcomes: Readonly<Record<string, Outcome>> | undefined;
-
-let dir = '';
-
-test.after.always(async () => {
-  if (dir !== '') await rm(dir, { recursive: true, force: true, maxRetries: 5 });
-});
 
 test.before(async (t) => {
   t.timeout(120_000);
-  const absent = await missing(['unshare', 'ip', 'faketime', 'strace', 'setpriv']);
-  if (absent.length > 0 || !(await canIsolate()) || !hasTmpfs()) return;
-  dir = await mkdtemp(join(tmpdir(), 'layover-machines-'));
-  const program = join(import.meta.dirname, 'scene.ts');
-  const isolation = ['-m', '-n', '--pid', '--fork', '--kill-child', '--mount-proc'];
-  const args = [...isolation, process.execPath, '--disable-warning=ExperimentalWarning', program, dir];
-  const { stdout } = await promisify(execFile)('unshare', args, { timeout: 110_000 });
-  outcomes = JSON.parse(stdout);
+  outcomes = await runApart(join(import.meta.dirname, 'machines.ts'), ['faketime', 'strace', 'setpriv']);
 });
-
-function hasTmpfs(): boolean {
-  return spawnSync('unshare', ['-m', 'mount', '-t', 'tmpfs', 'tmpfs', '/mnt']).status === 0;
-}
 
 /** What a check said on a machine, and the exit code; skips where no such machine can be had. */
 function of(t: ExecutionContext, machine: string, check: string): readonly string[] {

@@ -33,7 +33,7 @@ test('an IPv6 address of the registry itself bypasses the gateway, where this ma
   t.is(judgeNames(facts(names, { hasIpv6: false }))[0]?.status, 'warning');
   t.true(
     fixes(judgeNames(facts(names)))[0]?.startsWith(
-      'layover setup system --gateway nas.lan --mode transparent --apply; ',
+      'layover setup system --gateway nas.lan --fingerprint SHA256 --mode transparent --apply (SHA256: ',
     ),
   );
 });
@@ -69,7 +69,9 @@ test('a client that nothing leads to the gateway pulls past it, unless it knows 
   const names = [name('ghcr.io', [], ['198.51.100.1']), name('quay.io', [])];
   const found = judgeNames(facts(names));
   t.deepEqual(said(found), ["problem: no registry's name leads to nas.lan, and no client knows it as a mirror"]);
-  t.deepEqual(fixes(found), ['layover setup docker --gateway nas.lan --apply']);
+  t.deepEqual(fixes(found), [
+    'layover setup docker --gateway nas.lan --fingerprint SHA256 --apply (SHA256: what layover ca fingerprint says there)',
+  ]);
   t.deepEqual(said(judgeNames(facts(names, { mirrors: ['/etc/docker/daemon.json'] }))), [
     "ok: no registry's name leads to the gateway; it is a mirror in /etc/docker/daemon.json",
   ]);

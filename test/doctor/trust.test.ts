@@ -42,19 +42,24 @@ test('a client that trusts the root and is shown what it trusts is right', (t) =
   t.regex(judged({ places: [], handshakes: [], led: new Set() })[0] ?? '', /^ok: no client of this machine trusts/);
 });
 
-test('an old root is found wherever it lies, and the setup of that client given', (t) => {
-  for (const [client, file, setup] of [
-    ['system', '/etc/ssl/certs/ca-certificates.crt', 'system'],
-    ['docker', '/etc/docker/certs.d/ghcr.io/ca.crt', 'docker'],
-    ['podman', '/etc/containers/certs.d/ghcr.io/ca.crt', 'podman'],
-    ['containerd', '/etc/containerd/layover.crt', 'containerd'],
-    ['buildkit', '/etc/buildkit/layover.crt', 'buildkit'],
-    ['k3s', '/etc/rancher/k3s/layover.crt', 'k3s'],
+test('an old root is found wherever it lies, and how to replace it', (t) => {
+  for (const [client, file] of [
+    ['docker', '/etc/docker/certs.d/ghcr.io/ca.crt'],
+    ['podman', '/etc/containers/certs.d/ghcr.io/ca.crt'],
+    ['containerd', '/etc/containerd/layover.crt'],
+    ['buildkit', '/etc/buildkit/layover.crt'],
+    ['k3s', '/etc/rancher/k3s/layover.crt'],
   ] as const) {
-    const found = judgeTrust(factsOf({ places: [{ client, file, roots: [OLD] }] }));
-    t.regex(said(found)[0] ?? '', new RegExp(`^problem: ${file} trusts another root CA, SHA-256 BB:BB`));
-    t.true(fixes(found)[0]?.startsWith(`layover setup ${setup} --gateway nas.lan:5000 --apply`));
+    const facts = factsOf({ places: [{ client, file, roots: [OLD] }] });
+    t.regex(said(judgeTrust(facts))[0] ?? '', new RegExp(`^problem: ${file} trusts another root CA, SHA-256 BB:BB`));
+    t.true(fixes(judgeTrust(facts))[0]?.startsWith(`sudo curl -fo ${file} http://nas.lan:5000/ca.crt (compare`));
+    const { gateway: _, ...onGateway } = facts;
+    t.true(fixes(judgeTrust(onGateway))[0]?.startsWith(`sudo layover ca export --out ${file}`));
   }
+  const bundle = judgeTrust(factsOf({ places: [{ ...BUNDLE, roots: [OLD] }] }));
+  t.true(
+    fixes(bundle)[0]?.startsWith('layover setup system --gateway nas.lan:5000 --fingerprint SHA256 --apply (SHA256: '),
+  );
   t.is(judged({ places: [{ ...BUNDLE, roots: [OLD, ROOT] }] }).length, 1);
 });
 

@@ -24,7 +24,7 @@ const WALKS = [
   'test/{faults,fleet,pack,pull,space,upkeep}/*.test.ts',
   'test/hosted/survival.test.ts',
   'test/support/profiles.test.ts',
-  'test/doctor/machines.test.ts',
+  'test/doctor/{cures,machines}.test.ts',
   'test/index/{beside,scale}.test.ts',
   'test/install/systemd.test.ts',
   'test/pages/{browser,privacy}.test.ts',
