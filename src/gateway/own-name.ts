@@ -24,6 +24,9 @@ export function routeOwnName(table: RouteTable, method: string, origin: string, 
     if (!isRead(method)) throw new RegistryError('UNSUPPORTED');
     return { kind: 'registry', door: 'own', origin, route: { kind: 'ping' } };
   }
+  if (endpoint.kind === 'catalog' && named === undefined && isRead(method)) {
+    return { kind: 'registry', door: 'own', origin, route: { kind: 'catalog', query: rest } };
+  }
   const name = nameOf(endpoint);
   const found = named === undefined ? locateByPath(table, name) : located('mirror', cached(named, name));
   if (!isRead(method) || endpoint.kind === 'upload') {

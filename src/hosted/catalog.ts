@@ -27,7 +27,6 @@ export class Catalog {
 
   /** Up to `limit` names that sort after `after`. */
   async list(limit: number, after: string | undefined): Promise<readonly string[]> {
-    if (limit === 0) return [];
     const keys = await this.#backend.list(PREFIX, { limit, ...(after !== undefined && { after: keyOf(after) }) });
     return keys.map((key) => swap(key.slice(PREFIX.length), BACK));
   }

@@ -2,6 +2,7 @@ import { RegistryError } from '../oci/error.ts';
 import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
 import { getBlob } from './blob.ts';
 import type { Hosted } from './hosted.ts';
+import { listReferrers, listRepositories, listTags } from './lists.ts';
 import { getManifest, putManifest } from './manifest.ts';
 import { upload } from './upload.ts';
 
@@ -9,7 +10,7 @@ import { upload } from './upload.ts';
 export function withHosted(hosted: Hosted, cached: Endpoints): Endpoints {
   return async (exchange) => {
     const { route } = exchange;
-    const isHosted = 'repository' in route && route.repository.root === 'hosted';
+    const isHosted = route.kind === 'catalog' || ('repository' in route && route.repository.root === 'hosted');
     return isHosted ? answer(hosted, exchange) : cached(exchange);
   };
 }
@@ -26,6 +27,14 @@ async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
     case 'manifest':
       if (isRead) return getManifest(hosted, exchange, route);
       if (method === 'PUT') return putManifest(hosted, exchange, route);
+      break;
+    case 'tags':
+      if (isRead) return listTags(hosted, route);
+      break;
+    case 'catalog':
+      return listRepositories(hosted, route);
+    case 'referrers':
+      if (isRead) return listReferrers(hosted, route);
       break;
     default:
   }

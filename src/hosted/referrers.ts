@@ -4,6 +4,8 @@ import type { Backend } from '../store/backend.ts';
 import { referrersKey } from '../store/content-key.ts';
 import { parseObject, toJson } from '../store/json.ts';
 
+const BATCH = 16;
+
 /** A manifest that names another as its subject, as a list of referrers shows it. */
 export interface Referrer {
   readonly mediaType: string;
@@ -26,17 +28,24 @@ export class Referrers {
     await this.#backend.put(keyOf(repository, subject, referrer.digest), toJson(referrer), { durable: true });
   }
 
-  /** Up to `limit` of them in the order of their digests, after the one of `after`. */
-  async list(
+  /** In the order of their digests, after the one of `after`; with the bytes that each has as JSON. */
+  async *list(
     repository: Repository,
     subject: Digest,
-    limit: number,
     after: Digest | undefined,
-  ): Promise<readonly Referrer[]> {
-    const start = after === undefined ? {} : { after: keyOf(repository, subject, after) };
-    const keys = await this.#backend.list(referrersKey(repository, subject), { limit, ...start });
-    const found = await Promise.all(keys.map((key) => this.#backend.get(key)));
-    return found.flatMap((record) => (record && toReferrer(record.bytes)) ?? []);
+  ): AsyncGenerator<{ readonly referrer: Referrer; readonly bytes: number }> {
+    let start = after === undefined ? undefined : keyOf(repository, subject, after);
+    for (;;) {
+      const from = start === undefined ? {} : { after: start };
+      const keys = await this.#backend.list(referrersKey(repository, subject), { limit: BATCH, ...from });
+      const found = await Promise.all(keys.map((key) => this.#backend.get(key)));
+      for (const record of found) {
+        const referrer = record && toReferrer(record.bytes);
+        if (referrer !== undefined) yield { referrer, bytes: record?.bytes.length ?? 0 };
+      }
+      start = keys.at(-1);
+      if (keys.length < BATCH) return;
+    }
   }
 }
 

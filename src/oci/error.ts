@@ -8,6 +8,7 @@ const TABLE = {
   MANIFEST_INVALID: [400, 'manifest invalid'],
   MANIFEST_UNKNOWN: [404, 'manifest unknown to registry'],
   NAME_INVALID: [400, 'invalid repository name'],
+  PAGINATION_NUMBER_INVALID: [400, 'invalid number of results requested'],
   NAME_UNKNOWN: [404, 'repository name not known to registry'],
   SIZE_INVALID: [400, 'provided length did not match content length'],
   TAG_INVALID: [400, 'invalid tag'],

@@ -25,6 +25,7 @@ export function createEndpoints(registry: Registry): Endpoints {
       case 'tags':
       case 'referrers':
         return getLive(registry, exchange, route);
+      case 'catalog':
       case 'upload':
         throw new RegistryError('UNSUPPORTED');
     }

@@ -19,6 +19,8 @@ export type Route =
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }
   | { readonly kind: 'tags'; readonly repository: Repository; readonly query: string }
   | { readonly kind: 'referrers'; readonly repository: Repository; readonly digest: Digest; readonly query: string }
+  /** Of what is hosted. */
+  | { readonly kind: 'catalog'; readonly upstream?: undefined; readonly query: string }
   | {
       readonly kind: 'upload';
       readonly repository: Repository;

@@ -40,6 +40,7 @@ function summary(asked: Asked): string {
       case 'registry': {
         const { door, route: to } = target;
         if (to.kind === 'ping') return `${door} ping ${to.upstream ?? '-'}`;
+        if (to.kind === 'catalog') return `${door} catalog ${to.query}`;
         if (to.kind === 'token') return `${door} token ${to.upstream} ${to.query}`;
         const reference = to.kind === 'manifest' ? referenceText(to.reference) : 'digest' in to ? to.digest : to.query;
         return `${door} ${to.kind} ${to.repository.root} ${namespaced(to.repository)} ${reference}`;
@@ -196,7 +197,8 @@ test('on our own names ns comes first, then a namespace, then hosted prefixes, t
     ['/v2/nginx/manifests/1', 'mirror manifest cache docker.io/nginx 1'],
     ['/v2/quay.io/a/manifests/1', 'mirror manifest cache docker.io/quay.io/a 1'],
     ['/v2/lab/manifests/1', 'mirror manifest cache docker.io/lab 1'],
-    ['/v2/_catalog', '404 UNSUPPORTED'],
+    ['/v2/_catalog?n=5&last=a', 'own catalog n=5&last=a'],
+    ['/v2/_catalog?ns=lab', '404 UNSUPPORTED'],
     ['/v2/a/nothing', '404 UNSUPPORTED'],
     ['/v2/a/blobs/md5:00', '400 DIGEST_INVALID'],
   ];
