@@ -6,7 +6,7 @@ export const STYLE = `
 body { margin: 0; background: var(--ground); color: var(--ink); font: 16px/1.5 system-ui, sans-serif; }
 main { max-width: 68rem; margin: 0 auto; padding: 1.5rem; }
 h1 { font-size: 1.6rem; } h2, caption { font-size: 1.15rem; font-weight: 600; text-align: start; margin: 0; }
-caption { padding: 1.5rem 0 .4rem; }
+caption { padding: 1.5rem 0 .4rem; max-width: calc(100vw - 3rem); }
 .wide { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 th, td { padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); text-align: start; vertical-align: top; font-weight: 400; overflow-wrap: break-word; }

@@ -23,12 +23,14 @@ const BYTES: readonly Part[] = [
 export function htmlReport(report: Report): string {
   const time = (iso: string): string => timeText(iso, report.span === 'day' ? 'day' : 'minute');
   const requests = timeChart(report, 'Requests for content over time', REQUESTS, {
-    value: (value) => countText(Math.round(value)),
+    value: countText,
     time,
+    base: 1000,
   });
   const bytes = timeChart(report, 'Bytes sent over time', BYTES, {
-    value: (value) => bytesText(Math.round(value)),
+    value: bytesText,
     time,
+    base: 1024,
   });
   const [times, ...tables] = tablesOf(report);
   return html`<!doctype html>
@@ -58,7 +60,7 @@ const POLICY = new Markup("default-src 'none'; style-src 'unsafe-inline'");
 function figure(title: string, parts: readonly Part[], svg: string): Markup | undefined {
   if (svg === '') return undefined;
   const legend = parts.map(({ kind, label }) => html`<li class="${kind}">${label}</li>`);
-  return html`<figure><figcaption><h2>${title}</h2><ul class="legend">${legend}</ul></figcaption>${new Markup(svg)}</figure>\n`;
+  return html`<figure><figcaption><h2>${title}</h2><ul class="legend">${legend}</ul></figcaption><div class="wide" tabindex="0" role="region" aria-label="${title}, as a picture">${new Markup(svg)}</div></figure>\n`;
 }
 
 function shown({ title, head, texts, rows }: ShownTable): Markup {

@@ -93,3 +93,37 @@ function unbalanced(page: string): readonly string[] {
   }
   return [...open, ...wrong];
 }
+
+test('the grid of a chart stands at round figures, whatever the highest is', async (t) => {
+  for (const [requests, counts, bytes] of [
+    [1, '0 1 2 3 4', '0 B, 256 KiB, 512 KiB, 768 KiB, 1.0 MiB'],
+    [9, '0 4 8 12 16', '0 B, 3.0 MiB, 6.0 MiB, 9.0 MiB, 12 MiB'],
+    [301, '0 80 160 240 320', '0 B, 96 MiB, 192 MiB, 288 MiB, 384 MiB'],
+  ] as const) {
+    const text = Array.from({ length: requests }, () => jsonLine(requestEvent({ bytes: 2 ** 20 }), NOON)).join('');
+    const charts = htmlReport(await reportOf(logOf(text))).match(/<svg.*?<\/svg>/gs) ?? [];
+    const [ofCounts, ofBytes] = charts.map((svg) =>
+      [...svg.matchAll(/text-anchor="end">([^<]*)/g)].map(([, label]) => label),
+    );
+    t.is(ofCounts?.join(' '), counts);
+    t.is(ofBytes?.join(', '), bytes);
+  }
+});
+
+test('a few times stand below a chart, however many bars it has', async (t) => {
+  for (const [days, expected] of [
+    [1, 6],
+    [11 / 8, 6],
+    [3, 6],
+    [60, 6],
+  ] as const) {
+    const text = Array.from({ length: days * 24 }, (_, hour) =>
+      jsonLine(requestEvent({}), new Date(NOON.getTime() + hour * 3_600_000)),
+    ).join('');
+    const [counts = ''] = htmlReport(await reportOf(logOf(text))).match(/<svg.*?<\/svg>/s) ?? [];
+    const below = [...counts.matchAll(/<text x="([\d.]+)" y="238">/g)].map(([, x]) => Number(x));
+    t.true(below.length > 2 && below.length <= expected, `${days} days: ${below}`);
+    t.true((below.at(-1) ?? 0) <= 770);
+    for (const [index, x] of below.slice(1).entries()) t.true(x - (below[index] ?? 0) >= 130);
+  }
+});

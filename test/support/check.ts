@@ -28,6 +28,7 @@ const WALKS = [
   'test/index/{beside,scale}.test.ts',
   'test/install/systemd.test.ts',
   'test/pages/{browser,privacy}.test.ts',
+  'test/report/browser.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
   'test/cli/{ca,check,commands,setup}.test.ts',
