@@ -28,14 +28,15 @@ test('the quick start ends with an image from disk, and the undo takes everythin
   t.is(hub.count({ kind: 'blob', role: 'cdn', method: 'GET' }), blobsOf(image, 'linux/amd64').length);
   t.regex(output, /"kind":"blob","status":200,"cache":"miss","why":"first-time"/);
   t.regex(output, /"kind":"blob","status":200,"cache":"hit","why":"stored"/);
-  t.is(await lab.read('/usr/local/share/ca-certificates/layover.crt'), await lab.read('certs/ca.crt'));
+  t.is(await lab.read('/etc/docker/certs.d/ghcr.io/layover.crt'), await lab.read('certs/ca.crt'));
+  t.true((await lab.run('docker pull ghcr.io/acme/app')).includes(image.digest), 'by its own name');
 
   const byPath = /`(docker pull localhost:5000\/ghcr\.io\/acme\/app)`/.exec(readme)?.[1] ?? 'false';
   t.true((await lab.run(byPath)).includes(image.digest));
 
   await lab.run(markedBlock(readme, 'undo'));
   t.is(await lab.read('/etc/hosts'), '127.0.0.1 localhost\n');
-  t.is(await lab.read('/etc/ssl/certs/ca-certificates.crt'), '');
+  await t.throwsAsync(access(join(lab.dir, 'root/etc/docker')), { code: 'ENOENT' });
   await lab.stop();
   for (const path of ['data/cache', 'certs/ca.key', 'logs/access.log']) await access(join(lab.dir, 'clone', path));
 });

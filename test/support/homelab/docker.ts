@@ -1,4 +1,5 @@
-import { readFile, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Client } from '../client.ts';
@@ -6,7 +7,7 @@ import { pull } from '../pull/pull.ts';
 
 /**
  * `docker pull` and `docker rmi` of a machine whose files lie in the directory HOMELAB: names are looked up in its
- * hosts file, roots are those the daemon read when it was last restarted, and its ports are listed in `ports.json`.
+ * hosts file, mirrors and roots in its /etc/docker, and its ports are listed in `ports.json`.
  */
 const dir = process.env.HOMELAB ?? '';
 const [command, name = ''] = process.argv.slice(2);
@@ -19,29 +20,47 @@ await writeFile(join(dir, 'images.json'), JSON.stringify(Object.fromEntries(imag
 await sleep(300);
 
 async function pulled(reference: string): Promise<string> {
-  const { registry, host, repository } = parse(reference);
-  const hosts = (await text('root/etc/hosts')).split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
-  const [address] = hosts.find(([, ...names]) => names.includes(host)) ?? fail(`lookup ${host}: no such host`);
-  const port = (await json<number>('ports.json'))[new URL(registry).protocol === 'https:' ? '443' : '5000'];
-  const { host: authority } = new URL(registry);
-  const asked = authority.includes(':') ? authority : `${authority}:443`;
+  const { registry, host, repository } = await parse(reference);
+  const { host: authority, protocol } = new URL(registry);
+  const port = (await json<number>('ports.json'))[protocol === 'https:' ? '443' : '5000'];
   using client = new Client({
-    ca: await text('docker-roots.pem'),
-    connectTo: { [asked]: { address: address ?? '', port: port ?? 0 } },
+    ca: await rootsFor(host),
+    connectTo: {
+      [authority.includes(':') ? authority : `${authority}:443`]: { address: await lookup(host), port: port ?? 0 },
+    },
   });
   const { digest } = await pull('dockerd', { client, registry, repository, reference: 'latest' });
   console.log(`Digest: ${digest}`);
   return digest;
 }
 
+async function lookup(host: string): Promise<string> {
+  if (isIP(host) !== 0) return host;
+  const hosts = (await text('root/etc/hosts')).split('\n').map((line) => line.replace(/#.*/, '').trim().split(/\s+/));
+  return hosts.find(([, ...names]) => names.includes(host))?.[0] ?? fail(`lookup ${host}: no such host`);
+}
+
+async function rootsFor(host: string): Promise<string> {
+  const folder = `root/etc/docker/certs.d/${host}`;
+  const files = await readdir(join(dir, folder)).catch(() => []);
+  return (await Promise.all(files.map((file) => text(`${folder}/${file}`)))).join('');
+}
+
+/** The mirror for images of Docker Hub; without one, the Hub itself. */
+async function hub(): Promise<string> {
+  const [mirror = 'https://registry-1.docker.io'] =
+    (await json<string[]>('root/etc/docker/daemon.json'))['registry-mirrors'] ?? [];
+  return mirror;
+}
+
 /** The first component names a registry when it has a dot or a port, as docker takes it. */
-function parse(reference: string): { registry: string; host: string; repository: string } {
+async function parse(reference: string): Promise<{ registry: string; host: string; repository: string }> {
   const [first = '', ...rest] = reference.split('/');
   const isHost = /[.:]/.test(first);
-  const host = isHost ? first.replace(/:\d+$/, '') : 'registry-1.docker.io';
   const path = isHost ? rest.join('/') : reference;
   const repository = isHost || path.includes('/') ? path : `library/${path}`;
-  return { registry: host === 'localhost' ? `http://${first}` : `https://${host}`, host, repository };
+  const registry = isHost ? `${/^localhost\b/.test(first) ? 'http' : 'https'}://${first}` : await hub();
+  return { registry, host: new URL(registry).hostname, repository };
 }
 
 function text(file: string): Promise<string> {

@@ -9,6 +9,7 @@ import { stringify } from 'yaml';
 import type { FakeUpstream } from '../upstream/upstream.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..', '..');
+const ROOTS = '/usr/local/share/ca-certificates';
 const RUN_TYPESCRIPT = `exec '${process.execPath}' '${join(import.meta.dirname, 'docker.ts')}' "$@"`;
 
 /** Programs that would change the machine: these change the files below `root` instead, and note how they were called. */
@@ -19,10 +20,8 @@ for argument in "$@"; do
   set -- "$@" "$argument"
   shift
 done
+case $* in *' setup '*) set -- "$@" --root "$HOMELAB/root" ;; esac
 exec "$@"`,
-  'update-ca-certificates': `cd "$HOMELAB/root"
-cat usr/local/share/ca-certificates/*.crt 2>/dev/null >etc/ssl/certs/ca-certificates.crt || true`,
-  systemctl: 'cp "$HOMELAB/root/etc/ssl/certs/ca-certificates.crt" "$HOMELAB/docker-roots.pem"',
   sysctl: 'exit 0',
   docker: RUN_TYPESCRIPT,
 };
@@ -40,13 +39,7 @@ export class Homelab implements AsyncDisposable {
 
   static async make(upstreams: Readonly<Record<string, FakeUpstream>>): Promise<Homelab> {
     const lab = new Homelab(await mkdtemp(join(tmpdir(), 'layover-homelab-')));
-    for (const folder of [
-      'bin',
-      'clone/config',
-      'clone/certs',
-      'root/etc/ssl/certs',
-      'root/usr/local/share/ca-certificates',
-    ])
+    for (const folder of ['bin', 'clone/config', 'clone/certs', 'root/etc', 'root/usr/sbin', `root${ROOTS}`])
       await mkdir(join(lab.dir, folder), { recursive: true });
     for (const name of ['bin', 'src', 'node_modules', 'package.json'])
       await symlink(join(ROOT, name), join(lab.dir, 'clone', name));
@@ -55,6 +48,8 @@ export class Homelab implements AsyncDisposable {
       await writeFile(file, `#!/bin/sh\n${script}\n`);
       await chmod(file, 0o755);
     }
+    // By this a system is known that keeps roots there.
+    await writeFile(join(lab.dir, 'root/usr/sbin/update-ca-certificates'), '');
     await writeFile(join(lab.dir, 'root/etc/hosts'), '127.0.0.1 localhost\n');
     await writeFile(join(lab.dir, 'clone/config/gateway.yaml'), stringify(await configuration(lab.dir, upstreams)));
     return lab;
