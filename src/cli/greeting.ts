@@ -1,15 +1,24 @@
+import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
+import { networkInterfaces } from 'node:os';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Greeting } from '../fleet/messages.ts';
 import type { Layover } from '../main.ts';
+import { nextSteps, outsideAddress, type Start, urlHost } from './next-steps.ts';
 
-const NOT_443 = `(clients ask for them on port 443 alone: forward it to the https port above, or let this start have it by
-  sudo sysctl -w net.ipv4.ip_unprivileged_port_start=443)`;
+/** Of the built-in defaults: a name that nobody has made known. */
+const DEFAULT_NAME = 'gateway.lan';
+/** A package has no TypeScript. */
+const IS_CLONE = import.meta.filename.endsWith('.ts');
 
-/** What is told when requests are served, to people and to programs. */
-export function greetingOf(config: Config, layover: Layover): Greeting {
-  return { text: textOf(config, layover), json: describe(config, layover) };
+const NOT_443 = `         clients ask for those names on port 443 alone: forward it to this port, or let the next start have it by
+         sudo sysctl -w net.ipv4.ip_unprivileged_port_start=443
+`;
+
+/** What is told when requests are served, to people and to programs; `file` is the configuration that was named. */
+export function greetingOf(config: Config, layover: Layover, file: string | undefined): Greeting {
+  return { text: textOf(config, layover, file), json: describe(config, layover) };
 }
 
 /** `milliseconds` since the start. */
@@ -32,22 +41,62 @@ function describe(config: Config, { addresses, root }: Layover): Greeting['json'
   };
 }
 
-function textOf(config: Config, { addresses, root }: Layover): string {
+function textOf(config: Config, { addresses, root }: Layover, file: string | undefined): string {
   const { https, http, admin } = addresses;
-  const presented = Object.values(config.upstreams).flatMap(({ hosts, authHosts }) => [...hosts, ...authHosts]);
   return `
   https  ${authorities(https)}  the registries' own names
-  http   ${authorities(http)}  mirror and path; the root CA at /ca.crt
+${https.some(({ port }) => port === 443) ? '' : NOT_443}  http   ${authorities(http)}  mirror and path; the root CA at /ca.crt
 ${admin === undefined ? '' : `  admin  ${authorities(admin)}  /livez /readyz /metrics\n`}  data   ${config.storage.root}
   CA     ${join(config.certs.dir, 'ca.crt')}
          SHA-256 ${root.fingerprint}
 
-next: trust the CA on each client, then let these names lead to this machine (DNS or /etc/hosts):
-  ${presented.join(' ')}
-${https.some(({ port }) => port === 443) ? '' : `${NOT_443}\n`}or try it at once, with nothing set up:
-  docker pull localhost:${http[0].port}/docker.io/library/alpine
-how to, for each client: docs/clients.md
-`;
+${nextSteps(startOf(config, addresses, root.fingerprint, file))}`;
+}
+
+function startOf(
+  { names, page, upstreams }: Config,
+  { http: [http], admin }: Layover['addresses'],
+  fingerprint: string,
+  file: string | undefined,
+): Start {
+  const local = isEverywhere(http) || isLoopback(http) ? 'localhost' : http.address;
+  const outside = outsideOf(http, names);
+  const host = typeof outside === 'object' ? outside.host : local;
+  const pages = { public: `${urlHost(host)}:${http.port}`, admin: admin && authority(admin[0]), off: undefined }[page];
+  const [first] = Object.keys(upstreams);
+  return {
+    program: IS_CLONE ? 'node bin/layover.js' : 'layover',
+    file,
+    local,
+    port: http.port,
+    outside,
+    page: pages && `http://${pages}/`,
+    image: 'docker.io' in upstreams ? 'docker.io/library/alpine' : `${first}/REPOSITORY`,
+    fingerprint,
+  };
+}
+
+function outsideOf(http: AddressInfo, names: readonly string[]): Start['outside'] {
+  if (isLoopback(http)) return undefined;
+  if (!isEverywhere(http)) return { host: http.address };
+  const host =
+    names.find((name) => name !== DEFAULT_NAME) ?? (isInContainer() ? undefined : outsideAddress(networkInterfaces()));
+  return host === undefined ? 'unknown' : { host };
+}
+
+function isEverywhere({ address }: AddressInfo): boolean {
+  return address === '::' || address === '0.0.0.0';
+}
+
+function isLoopback({ address }: AddressInfo): boolean {
+  return address === '::1' || address.startsWith('127.');
+}
+
+/** There the addresses of other machines are unknown. */
+function isInContainer(): boolean {
+  return (
+    existsSync('/.dockerenv') || existsSync('/run/.containerenv') || process.env.KUBERNETES_SERVICE_HOST !== undefined
+  );
 }
 
 function authorities(addresses: readonly AddressInfo[]): string {
@@ -56,5 +105,5 @@ function authorities(addresses: readonly AddressInfo[]): string {
 
 /** `host:port` as a URL spells it. */
 function authority({ address, port }: AddressInfo): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  return `${urlHost(address)}:${port}`;
 }

@@ -142,7 +142,8 @@ function commandIn(words: readonly string[]): string {
 async function start(source: ConfigSource, json: boolean): Promise<number> {
   const text = await readText(source);
   const config = await loadConfig({ ...source, text });
-  if (config.processes === 1) return (await import('./start.ts')).serve(config, () => loadConfig(source), json);
+  if (config.processes === 1)
+    return (await import('./start.ts')).serve(config, () => loadConfig(source), json, source.file);
   const { becomeSupervisor } = await import('./become.ts');
   return becomeSupervisor(planOf(config, text), json, source.file);
 }

@@ -55,7 +55,7 @@ async function begin(text: string, count: number): Promise<void> {
   const descriptors = Array.from({ length: count }, (_, index) => FIRST_DESCRIPTOR + index);
   const replaced = (): void => void end(IN_PEACE);
   layover = await startLayover(config, process.env, { member: { crew, descriptors, replaced } });
-  say({ kind: 'ready', greeting: greetingOf(config, layover) });
+  say({ kind: 'ready', greeting: greetingOf(config, layover, file) });
 }
 
 async function reload(text: string): Promise<void> {

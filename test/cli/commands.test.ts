@@ -83,13 +83,15 @@ test('start greets with addresses, the fingerprint and the next step', async (t)
   let greeting = '';
   for await (const chunk of child.stdout ?? []) {
     greeting += String(chunk);
-    if (greeting.includes('docker pull')) break;
+    if (greeting.includes('layover.js doctor')) break;
   }
   child.kill('SIGTERM');
   await once(child, 'exit');
   t.regex(greeting, /^layover is ready after \d+ ms\n/);
-  for (const part of ['https  127.0.0.1:', 'http   127.0.0.1:', 'ca.crt', 'SHA-256', 'registry-1.docker.io'])
+  for (const part of ['https  127.0.0.1:', 'http   127.0.0.1:', 'ca.crt', 'SHA-256', 'docker pull localhost:'])
     t.true(greeting.includes(part), part);
+  for (const command of ['setup docker', 'doctor'])
+    t.regex(greeting, new RegExp(`^  (?:sudo )?node bin/layover\\.js ${command} --config gateway\\.yaml$`, 'm'));
 });
 
 test('without a command the gateway starts, with the configuration that lies in its place', async (t) => {
