@@ -1,4 +1,4 @@
-import { setTimeout as sleep } from 'node:timers/promises';
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import type { CatalogEntry } from '../index/catalog.ts';
 
 /** A page of what is cached, as far as everybody may know of it. */
@@ -102,6 +102,8 @@ export class Catalog implements Disposable {
       const some = entries.slice(at, at + WIDTH);
       const may = await Promise.all(some.map(({ repository }) => this.#mayShow(repository)));
       shown.push(...some.filter((_, index) => may[index]));
+      // Pulls come first.
+      if (entries.length > PAGE) await setImmediate();
     }
     return shown;
   }

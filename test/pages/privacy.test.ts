@@ -1,5 +1,8 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
-import { ADA, EVE, piecesOf, type Registry, Scene, smallImage } from '../auth/scene.ts';
+import { ADA, EVE, piecesOf, type Registry, Scene, smallImage, USERS } from '../auth/scene.ts';
 import { until as eventually } from '../fleet/fleet.ts';
 import { blobsOf, makeImage } from '../support/image.ts';
 
@@ -96,6 +99,20 @@ test.serial(
     t.deepEqual(await cached(registry), ['docker.io/library/nginx']);
   },
 );
+
+test.serial('a private repository that the account was let read is listed, since everybody gets it', async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'layover-pages-'));
+  t.teardown(() => rm(directory, { recursive: true }));
+  const passwordFile = join(directory, 'password');
+  await writeFile(passwordFile, USERS.bob);
+  const { registry, upstream } = await opened(t, {
+    settings: () => ({ credentials: { username: 'bob', passwordFile, serve: ['shared/**'] } }),
+  });
+  upstream.add('shared/app', smallImage('shared'), { access: ['bob'] });
+  await registry.ask('path', 'GET', 'shared/app', 'manifests/latest');
+  await eventually(lists(registry, 'docker.io/shared/app'));
+  t.pass();
+});
 
 test.serial('a repository against which a rule is has no place on the page', async (t) => {
   const { registry, upstream } = await opened(t);
