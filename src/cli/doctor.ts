@@ -61,7 +61,7 @@ function write(text: string): Promise<void> {
 function gatewayAt(text: string): Gateway {
   if (isIP(text) === 6) return { typed: text, host: text, port: PORT };
   const [, host, port = PORT] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
-  if (host === undefined)
+  if (host === undefined || Number(port) > 65_535)
     throw new ConfigError([
       `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,
     ]);

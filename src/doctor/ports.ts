@@ -20,7 +20,7 @@ export interface PortFacts {
 
 /** Whether the gateway has its ports, or could have them. */
 export function judgePorts(facts: readonly PortFacts[]): readonly Finding[] {
-  return facts.flatMap(judgePort);
+  return facts.length === 0 ? [ok('every port is chosen at the start')] : facts.flatMap(judgePort);
 }
 
 function judgePort(facts: PortFacts): Finding[] {

@@ -1,14 +1,15 @@
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
 import { createServer as createWebServer } from 'node:http';
-import { type AddressInfo, createServer, type Server } from 'node:net';
+import { type AddressInfo, connect, createServer, type Server } from 'node:net';
 import test, { type ExecutionContext } from 'ava';
 import type { Config } from '../../src/config/config.ts';
 import { loadConfig } from '../../src/config/load.ts';
+import { holderOf } from '../../src/doctor/port-holder.ts';
 import { judgePorts, type PortFacts } from '../../src/doctor/ports.ts';
 import { probePorts, reachable } from '../../src/doctor/ports-probe.ts';
 import { TestGateway } from '../support/gateway.ts';
-import { fixes, NOBODY, said } from './findings.ts';
+import { fixes, said } from './findings.ts';
 
 const FREE: PortFacts = {
   key: 'listen.https',
@@ -92,8 +93,23 @@ test('another program on a port is found, with its name', async (t) => {
   t.deepEqual([...new Set(judgePorts(facts).map(({ status }) => status))], ['problem']);
 });
 
+test('only who listens on a port is said to have it', async (t) => {
+  if (process.platform !== 'linux') return t.pass();
+  const server = createServer((socket) => void socket.on('error', () => {}));
+  const port = await listening(t, server);
+  const client = connect({ port, host: '127.0.0.1', localAddress: '127.83.1.9', localPort: 21_986 });
+  t.teardown(() => client.destroy());
+  await once(client, 'connect');
+  t.is((await holderOf(port))?.pid, process.pid);
+  t.is(await holderOf(21_986), undefined);
+  t.is(await holderOf(21_987), undefined);
+  return undefined;
+});
+
 test('a port that nobody has is free, and one that the system chooses is left out', async (t) => {
-  const facts = await probePorts(await configOf({ http: NOBODY }), []);
+  // Taken for a moment: it must be nobody else's, and nobody must count on its being free.
+  const own = `127.84.${(process.pid >> 8) & 0xff}.${process.pid & 0xff}:21987`;
+  const facts = await probePorts(await configOf({ http: own }), []);
   t.like(facts, [{ key: 'listen.http', bound: 'free', answers: 'nobody' }]);
   t.is(facts.length, 1);
 });
