@@ -1,3 +1,4 @@
+import { readFile } from 'node:fs/promises';
 import { parseArgs } from 'node:util';
 import { ConfigError } from '../config/error.ts';
 import { type ConfigSource, loadConfig, readText } from '../config/load.ts';
@@ -28,13 +29,14 @@ const USAGE = `usage: layover [command] [--config FILE]
   ca install      --dry-run: the commands that make this machine trust them
   ca renew        make the next root while this one serves; --activate lets it serve
 
-Without --config it is config/gateway.yaml, and without that file the built-in defaults.
+Without --config it is config/gateway.yaml, and without that file the built-in defaults. --version: of Layover and of Node.js.
 `;
 
 const OPTIONS = {
   config: { type: 'string' },
   json: { type: 'boolean' },
   help: { type: 'boolean', short: 'h' },
+  version: { type: 'boolean' },
   out: { type: 'string' },
   der: { type: 'boolean' },
   next: { type: 'boolean' },
@@ -73,6 +75,7 @@ async function run(args: readonly string[]): Promise<number> {
       options: OPTIONS,
     });
     if (values.help === true) return say(USAGE);
+    if (values.version === true) return say(`layover ${await version()}, Node.js ${process.versions.node}\n`);
     const { config: file, json = false } = values;
     const source = { env: process.env, cwd: process.cwd(), ...(file !== undefined && { file }) };
     const load = () => loadConfig(source);
@@ -146,6 +149,12 @@ async function start(source: ConfigSource, json: boolean): Promise<number> {
     return (await import('./start.ts')).serve(config, () => loadConfig(source), json, source.file);
   const { becomeSupervisor } = await import('./become.ts');
   return becomeSupervisor(planOf(config, text), json, source.file);
+}
+
+/** In a clone and in a package it lies as far above. */
+async function version(): Promise<string> {
+  const text = await readFile(new URL('../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
 }
 
 function say(text: string | Uint8Array): number {

@@ -8,6 +8,7 @@ import { text } from 'node:stream/consumers';
 import type { ExecutionContext } from 'ava';
 import { Client } from '../support/client.ts';
 import { makeImage } from '../support/image.ts';
+import { readDocument } from '../support/markdown.ts';
 import { pull } from '../support/pull/pull.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
 
@@ -42,6 +43,8 @@ export async function walk(t: ExecutionContext, installed: Installed): Promise<v
   upstream.add('library/alpine', image);
   await writeFile(join(installed.dir, 'gateway.yaml'), configuration(upstream));
 
+  const { version } = JSON.parse(await readDocument('package.json')) as { version: string };
+  t.true((await run(t, installed, '--version')).out.startsWith(`layover ${version}, Node.js `));
   const checked = await run(t, installed, 'check', '--config', 'gateway.yaml');
   t.like(checked, { code: 0, err: '' });
   t.regex(checked.out, /^the configuration is right\n {2}docker\.io: /);
