@@ -124,6 +124,8 @@ export interface Config {
     readonly repositories: readonly string[];
     /** Who may push to them. */
     readonly push: 'none' | 'anyone';
+    /** Patterns of the repositories where whoever may push may delete, too. */
+    readonly delete: readonly string[];
   };
   readonly grants: { readonly offline: number };
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;

@@ -38,7 +38,7 @@ export const DEFAULTS: Tree = {
   dns: { servers: [], pins: {} },
   log: { level: 'info', access: { file: './logs/access.log', format: 'json', maxSize: '100m', keep: 5 } },
   mirror: { default: 'docker.io' },
-  hosted: { repositories: [], push: 'none' },
+  hosted: { repositories: [], push: 'none', delete: [] },
   grants: { offline: '24h' },
 };
 

@@ -170,7 +170,7 @@ export const schema = map({
     }),
   }),
   mirror: map({ default: z.string({ error: 'a namespace of upstreams' }).nullish() }),
-  hosted: map({ repositories: patterns, push: choice('none', 'anyone') }),
+  hosted: map({ repositories: patterns, push: choice('none', 'anyone'), delete: patterns }),
   grants: map({ offline: duration }),
   upstreams: z.record(z.string(), upstream.nullable(), { error: 'a map' }),
 });

@@ -1,6 +1,7 @@
 import { RegistryError } from '../oci/error.ts';
 import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
 import { getBlob } from './blob.ts';
+import { deleteBlob, deleteManifest } from './deletion.ts';
 import type { Hosted } from './hosted.ts';
 import { listReferrers, listRepositories, listTags } from './lists.ts';
 import { getManifest, putManifest } from './manifest.ts';
@@ -23,10 +24,12 @@ async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
       return upload(hosted, exchange, route);
     case 'blob':
       if (isRead) return getBlob(hosted, exchange, route);
+      if (method === 'DELETE') return deleteBlob(hosted, route);
       break;
     case 'manifest':
       if (isRead) return getManifest(hosted, exchange, route);
       if (method === 'PUT') return putManifest(hosted, exchange, route);
+      if (method === 'DELETE') return deleteManifest(hosted, route);
       break;
     case 'tags':
       if (isRead) return listTags(hosted, route);

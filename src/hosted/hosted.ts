@@ -16,6 +16,8 @@ export interface Hosted {
   readonly sessions: Sessions;
   readonly catalog: Catalog;
   readonly referrers: Referrers;
+  /** Whether something may be deleted in the repository of this name. */
+  readonly mayDelete: (name: string) => boolean;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   /**

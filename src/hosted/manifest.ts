@@ -5,7 +5,7 @@ import { isTag } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
 import { contentReply } from '../registry/answers.ts';
 import type { Exchange, Reply, RequestBody, Route } from '../registry/exchange.ts';
-import { entryOf, withTag } from '../store/records.ts';
+import { entryOf, type TagRecord, withTag } from '../store/records.ts';
 import { type Accepted, acceptManifest, MAX_MANIFEST } from './acceptance.ts';
 import { type Hosted, kept, PUSHED, SERVED } from './hosted.ts';
 
@@ -20,7 +20,7 @@ const CONCURRENT = 16;
 export async function getManifest(hosted: Hosted, exchange: Exchange, route: ManifestRoute): Promise<Reply> {
   const { repository, reference } = route;
   const { content } = hosted;
-  const digest = reference.digest ?? entryOf(await content.tag(repository, reference.tag), CLASS)?.digest;
+  const digest = reference.digest ?? meaningOf(await content.tag(repository, reference.tag));
   const link = digest && (await content.link(repository, digest));
   // What was pushed as a blob is no manifest.
   if (digest === undefined || link?.mediaType === undefined) throw new RegistryError('MANIFEST_UNKNOWN');
@@ -28,6 +28,11 @@ export async function getManifest(hosted: Hosted, exchange: Exchange, route: Man
   const handling = { cache: 'hit', why: 'stored' } as const;
   const answer = { kind: 'content', digest, size: body.length, mediaType: link.mediaType, body, handling } as const;
   return { ...(await contentReply(exchange, answer, 0)), outcome: SERVED };
+}
+
+/** What a tag of ours means. */
+export function meaningOf(record: TagRecord | undefined): Digest | undefined {
+  return entryOf(record, CLASS)?.digest;
 }
 
 /** Pushing manifests (distribution-spec, end-7): the bytes as they are, when everything they name is there. */
@@ -118,7 +123,7 @@ async function pointTo(
 }
 
 /** Nobody else has what is hosted: damaged bytes are neither served nor dropped. */
-async function readManifest({ content }: Hosted, digest: Digest): Promise<Uint8Array> {
+export async function readManifest({ content }: Hosted, digest: Digest): Promise<Uint8Array> {
   await using object = await content.openBlob(digest);
   if (object === undefined) throw new RegistryError('MANIFEST_UNKNOWN');
   const bytes = new Uint8Array(object.size);

@@ -28,6 +28,10 @@ export class Referrers {
     await this.#backend.put(keyOf(repository, subject, referrer.digest), toJson(referrer), { durable: true });
   }
 
+  async remove(repository: Repository, subject: Digest, referrer: Digest): Promise<void> {
+    await this.#backend.remove(keyOf(repository, subject, referrer), { durable: true });
+  }
+
   /** In the order of their digests, after the one of `after`; with the bytes that each has as JSON. */
   async *list(
     repository: Repository,

@@ -1,11 +1,12 @@
 import type { Cache } from '../cache/cache.ts';
-import type { UpstreamConfig } from '../config/config.ts';
+import type { Config, UpstreamConfig } from '../config/config.ts';
 import { Catalog } from '../hosted/catalog.ts';
 import { keepExpiring } from '../hosted/expiry.ts';
 import type { Hosted } from '../hosted/hosted.ts';
 import { lending } from '../hosted/lending.ts';
 import { Referrers } from '../hosted/referrers.ts';
 import { Sessions } from '../hosted/sessions.ts';
+import { matchesPattern } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
 import type { Claims } from '../store/claim.ts';
 import { Content } from '../store/content.ts';
@@ -14,6 +15,7 @@ import type { Layout } from '../store/layout.ts';
 
 /** The registry beside the cache; `cached` is the cache's own content. */
 export function openHosted(
+  config: () => Config,
   layout: Layout,
   claims: Claims,
   cache: Cache,
@@ -38,6 +40,7 @@ export function openHosted(
     sessions,
     catalog: new Catalog(backend),
     referrers: new Referrers(backend),
+    mayDelete: (name) => config().hosted.delete.some((pattern) => matchesPattern(pattern, name)),
     now,
     lend: lending(cache, cached, isOpen),
     [Symbol.dispose]: () => expiring[Symbol.dispose](),

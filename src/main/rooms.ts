@@ -81,7 +81,7 @@ export function furnish(
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');
   const { upkeep, index } = openUpkeep(config, settings, layout, { backend, content, spool, claims, space }, cache);
   const tokens = new TokenRelay(access, callers, offline, upstream);
-  const hosted = openHosted(layout, claims, cache, content, settings, now);
+  const hosted = openHosted(config, layout, claims, cache, content, settings, now);
   return { access, cache, callers, challenges, tokens, hosted, space, upkeep, index, fetches: new Fetches() };
 }
 

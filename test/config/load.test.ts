@@ -73,7 +73,7 @@ test('without a file the embedded defaults hold', async (t) => {
     access: { file: join(cwd, 'logs/access.log'), format: 'json', maxSize: 100 * 2 ** 20, keep: 5 },
   });
   t.deepEqual(config.mirror, { default: 'docker.io' });
-  t.deepEqual(config.hosted, { repositories: [], push: 'none' });
+  t.deepEqual(config.hosted, { repositories: [], push: 'none', delete: [] });
   t.deepEqual(config.grants, { offline: 86_400_000 });
   t.deepEqual(config.dns.servers, []);
   t.deepEqual(Object.keys(config.dns.pins), []);

@@ -27,7 +27,7 @@ function config(listen: Partial<GatewayOptions['config']['listen']>): GatewayOpt
     metrics: 'admin',
     names: ['gateway.lan'],
     mirror: {},
-    hosted: { repositories: [], push: 'none' },
+    hosted: { repositories: [], push: 'none', delete: [] },
     upstreams: { 'registry.example': upstreamConfig('registry.example') },
   };
 }

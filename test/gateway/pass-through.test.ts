@@ -55,7 +55,7 @@ function startTo(t: ExecutionContext, url: string, some: Partial<GatewayOptions>
     metrics: 'admin',
     names: [],
     mirror: {},
-    hosted: { repositories: [], push: 'none' },
+    hosted: { repositories: [], push: 'none', delete: [] },
     upstreams: { 'registry.example': upstreamConfig('registry.example', { urls: [new URL(url)] }) },
   };
   const agent = new Agent({ keepAlive: true });

@@ -96,7 +96,7 @@ async function behind(t: Parameters<typeof start>[0], proxies: readonly string[]
     metrics: 'admin',
     names: ['gateway.lan'],
     mirror: { default: 'registry.example' },
-    hosted: { repositories: [], push: 'none' },
+    hosted: { repositories: [], push: 'none', delete: [] },
     upstreams: {
       'registry.example': upstreamConfig('registry.example'),
       'ghcr.io': upstreamConfig('ghcr.io'),

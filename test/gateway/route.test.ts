@@ -11,7 +11,7 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 const config: RoutedConfig = {
   names: ['Gateway.lan', '10.0.0.5'],
   mirror: { default: 'docker.io' },
-  hosted: { repositories: ['team/**', 'myapp'], push: 'none' },
+  hosted: { repositories: ['team/**', 'myapp'], push: 'none', delete: [] },
   upstreams: {
     'docker.io': upstreamConfig('docker.io', {
       hosts: ['docker.io', 'index.docker.io', 'registry-1.docker.io'],

@@ -10,7 +10,10 @@ const DIGEST = `sha256:${'a'.repeat(64)}`;
 
 function judge(rules: { allow?: string[]; deny?: string[] }, target: string, method = 'GET'): string | undefined {
   const upstreams = { 'reg.example': upstreamConfig('reg.example', { deny: [], ...rules }) };
-  const table = routeTable({ names: [], mirror: {}, hosted: { repositories: [], push: 'none' }, upstreams }, new Set());
+  const table = routeTable(
+    { names: [], mirror: {}, hosted: { repositories: [], push: 'none', delete: [] }, upstreams },
+    new Set(),
+  );
   const asked = { listener: 'https', sni: 'reg.example', hosts: ['reg.example'], method, target } as const;
   return ruleAgainst(table, route(table, asked));
 }

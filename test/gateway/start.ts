@@ -67,7 +67,7 @@ export async function start(t: ExecutionContext, some: Partial<GatewayOptions> =
       metrics: 'admin',
       names: ['gateway.lan', '127.0.0.1'],
       mirror: { default: 'registry.example' },
-      hosted: { repositories: ['team/**', 'myapp'], push: 'none' },
+      hosted: { repositories: ['team/**', 'myapp'], push: 'none', delete: [] },
       upstreams: { 'registry.example': upstreamConfig('registry.example') },
     },
     tls: { cert, key },

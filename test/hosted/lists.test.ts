@@ -1,10 +1,9 @@
 import anyTest, { type TestFn } from 'ava';
 import { MediaType } from '../../src/oci/media-type.ts';
 import type { TestGateway } from '../support/gateway.ts';
-import { codeOf, digestOf, pushBlob, pushManifest, type Sent, send, startHosting } from './stage.ts';
+import { codeOf, digestOf, EMPTY_CONFIG, pushArtifact, type Sent, send, startHosting } from './stage.ts';
 
 const test = anyTest as TestFn<{ gateway: TestGateway; origin: string }>;
-const CONFIG = 'application/vnd.oci.empty.v1+json';
 
 test.before(async (t) => {
   const gateway = await startHosting();
@@ -12,16 +11,6 @@ test.before(async (t) => {
 });
 
 test.after.always(async ({ context: { gateway } }) => gateway[Symbol.asyncDispose]());
-
-/** Pushes a manifest without layers that only `more` tells from others, and returns its digest. */
-async function pushArtifact(origin: string, repository: string, reference: string, more: object = {}): Promise<string> {
-  const digest = await pushBlob(origin, repository, '{}');
-  const config = { mediaType: CONFIG, digest, size: 2 };
-  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [], ...more });
-  const pushed = await pushManifest(origin, repository, reference || digestOf(manifest), manifest);
-  if (pushed.status !== 201) throw new Error(`${pushed.status} ${pushed.body}`);
-  return digestOf(manifest);
-}
 
 /** Follows every Link from `path` on; the entries of each page. */
 async function pages(origin: string, path: string, key: string): Promise<unknown[][]> {
@@ -101,7 +90,7 @@ test('what names a subject is listed with its type and annotations, before and a
     artifactType: 'application/signature',
     annotations: { by: 'ada' },
   });
-  t.like(of(sbom), { artifactType: CONFIG, annotations: { of: 'image' } });
+  t.like(of(sbom), { artifactType: EMPTY_CONFIG, annotations: { of: 'image' } });
   for (const { digest, size } of list.manifests) {
     t.is((await send(origin, 'GET', `/v2/team/refs/manifests/${digest}`)).body.length, size);
   }

@@ -8,10 +8,10 @@ import { TestGateway } from '../support/gateway.ts';
 import type { FakeUpstream } from '../support/upstream/upstream.ts';
 
 /** A gateway to which anyone may push below `team/` and as `myapp`. */
-export function startHosting(upstreams: readonly FakeUpstream[] = [], config: object = {}): Promise<TestGateway> {
+export function startHosting(upstreams: readonly FakeUpstream[] = [], hosted: object = {}): Promise<TestGateway> {
   return TestGateway.start({
     upstreams,
-    config: { hosted: { repositories: ['team/**', 'myapp'], push: 'anyone' }, ...config },
+    config: { hosted: { repositories: ['team/**', 'myapp'], push: 'anyone', ...hosted } },
   });
 }
 
@@ -97,6 +97,25 @@ export function pushManifest(
 ): Promise<Sent> {
   const headers = { 'content-type': mediaType };
   return send(origin, 'PUT', `/v2/${repository}/manifests/${reference}`, { body, headers });
+}
+
+export const EMPTY_CONFIG = 'application/vnd.oci.empty.v1+json';
+
+/** Pushes a manifest without layers that only `more` tells from others, and returns its digest: by tag, or by digest with a query. */
+export async function pushArtifact(
+  origin: string,
+  repository: string,
+  reference: string,
+  more: object = {},
+): Promise<string> {
+  const digest = await pushBlob(origin, repository, '{}');
+  const config = { mediaType: EMPTY_CONFIG, digest, size: 2 };
+  const manifest = JSON.stringify({ schemaVersion: 2, mediaType: MediaType.ociManifest, config, layers: [], ...more });
+  const isTag = reference !== '' && !reference.startsWith('?');
+  const to = isTag ? reference : `${digestOf(manifest)}${reference}`;
+  const pushed = await pushManifest(origin, repository, to, manifest);
+  if (pushed.status !== 201) throw new Error(`${pushed.status} ${pushed.body}`);
+  return digestOf(manifest);
 }
 
 /** Every file below `data/<part>` of a gateway, by its path, with its size. */
