@@ -10,6 +10,8 @@ export interface PageRequest {
 }
 
 export interface Page {
+  /** 200 unless it says otherwise. */
+  readonly status?: number;
   readonly contentType: string;
   readonly body: string | Uint8Array;
   /** Beside those that every page has, or instead of them. */
@@ -38,9 +40,9 @@ export const PAGE_HEADERS = {
 
 export async function pageReply(page: PageMaker | undefined, request: PageRequest): Promise<Reply> {
   if (page === undefined) throw new Error('routing knows a page that is not there');
-  const { contentType, body, headers } = await page(request);
+  const { status = 200, contentType, body, headers } = await page(request);
   return {
-    status: 200,
+    status,
     headers: { 'Content-Type': contentType, ...PAGE_HEADERS, ...headers },
     body: { kind: 'bytes', bytes: typeof body === 'string' ? Buffer.from(body) : body },
     outcome: { cache: 'none', why: 'page' },

@@ -27,19 +27,19 @@ export interface Told extends Pick<Sources, 'isReady' | 'warnings' | 'processes'
 
 /** The pages of our own names, and those of the admin listener. */
 export function openPages(
-  { page, upstreams }: Pick<Config, 'page' | 'upstreams'>,
+  { names, page, upstreams }: Pick<Config, 'names' | 'page' | 'upstreams'>,
   told: Told,
 ): { readonly own: Pages; readonly admin: Pages | undefined } {
   const overview = page === 'off' ? undefined : overviewOf(Object.keys(upstreams), told);
   const instructions = (origin: string) => [firstSteps(origin)];
-  const own = pagesOf({ overview: page === 'public' ? overview : undefined, instructions });
+  const own = pagesOf({ overview: page === 'public' ? overview : undefined, names, instructions });
   const certificate = () => ({
     contentType: 'application/x-x509-ca-cert',
     body: told.identity.rootCertificates,
   });
   return {
     own: new Map([...own, ['/ca.crt', certificate]]),
-    admin: overview && pagesOf({ overview }),
+    admin: overview && pagesOf({ overview, names }),
   };
 }
 

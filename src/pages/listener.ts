@@ -8,13 +8,20 @@ export function withPages(pages: Pages, otherwise: RequestListener): RequestList
     const [path = '', query = ''] = url.split('?');
     const make = method === 'GET' || method === 'HEAD' ? pages.get(path) : undefined;
     if (make === undefined) return otherwise(request, response);
-    const asked = { origin: 'http://admin', query: new URLSearchParams(query), accept: [headers.accept ?? ''] };
+    const asked = { origin: originOf(headers.host), query: new URLSearchParams(query), accept: [headers.accept ?? ''] };
     const answer = async (): Promise<void> => {
-      const { contentType, body, headers: own } = await make(asked);
+      const { status = 200, contentType, body, headers: own } = await make(asked);
       const length = Buffer.byteLength(body);
-      response.writeHead(200, { ...PAGE_HEADERS, 'Content-Type': contentType, 'Content-Length': length, ...own });
+      response.writeHead(status, { ...PAGE_HEADERS, 'Content-Type': contentType, 'Content-Length': length, ...own });
       response.end(method === 'HEAD' ? undefined : body);
     };
     answer().catch(() => response.writeHead(500).end());
   };
+}
+
+/** A host that is none stays nobody's. */
+function originOf(host = ''): string {
+  return /^[\w.[\]:-]+$/.test(host) && URL.canParse(`http://${host}`)
+    ? new URL(`http://${host}`).origin
+    : 'http://unknown.invalid';
 }

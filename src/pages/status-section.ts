@@ -70,7 +70,7 @@ function tiles({ answers, store, fetches, processes, since }: Status, now: numbe
     tile(
       'Being fetched',
       countText(fetches.running),
-      `${countText(waiting)} ${waiting === 1 ? 'answer waits' : 'answers wait'} for it`,
+      `for ${countText(waiting)} ${waiting === 1 ? 'answer' : 'answers'} under way`,
     ),
     ...(processes === undefined ? [] : [tile('Processes', countText(processes), 'serve together')]),
   ];

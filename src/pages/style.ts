@@ -3,7 +3,7 @@ import { STYLE } from '../html/style.ts';
 /** The style sheet of our pages. */
 export const PAGE_STYLE = `${STYLE}
 header, footer { max-width: 68rem; margin: 0 auto; padding: 1.5rem 1.5rem 0; } footer { padding-bottom: 1.5rem; color: var(--faint); }
-header h1, header p { margin: 0; } header p { color: var(--faint); }
+header { display: flex; flex-wrap: wrap; align-items: baseline; gap: .25rem 1.5rem; } header nav { margin-inline-start: auto; } header .links { margin: 0; } header h1, header p { margin: 0; } header p { color: var(--faint); }
 td code, td time, td > span { white-space: nowrap; } main:focus { outline: none; } section + section { margin-top: 2.5rem; } h2 { border-bottom: 2px solid var(--line); padding-bottom: .3rem; }
 h3 { font-size: 1rem; margin: 1.5rem 0 0; } h3 + p { margin-top: .25rem; } section caption { font-size: 1rem; }
 a { color: var(--link); } p, dd, li, summary, code { overflow-wrap: anywhere; }

@@ -20,8 +20,7 @@ ${isInsecure(origin) ? `\n${INSECURE}\n` : ''}`;
 export function statusText(status: Status): string {
   const { requests, hits, saved, sent } = status.answers;
   const ratio = shareText(requests === 0 ? undefined : hits / requests);
-  return `
-${stateText(status)}
+  return `${stateText(status)}
   hit ratio ${ratio} of ${countText(requests)} answers; ${bytesText(saved)} of ${bytesText(sent)} saved
   ${fetchesText(status.fetches)}
 More in a browser, and for programs at /status.json.

@@ -94,7 +94,7 @@ test('figures are told as people read them, moments as they are from now', (t) =
     'Hit ratio 91.7 % 1,100 of 1,200 answers in 3 days',
     'Saved 40 MiB of 50 MiB sent; 10 MiB fetched',
     'Cache 20 GiB of 50 GiB (40.0 %)',
-    'Being fetched 3 3 answers wait for it',
+    'Being fetched 3 for 3 answers under way',
     'docker.io answers 76 without login 180 with our account, anew in 2 h 120 3.0 MiB 40 MiB',
     'quay.io out of reach it does not say 120',
     'ghcr.io wants a pause, asked again in 20 min',

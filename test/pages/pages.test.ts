@@ -3,6 +3,7 @@ import { Catalog } from '../../src/pages/catalog.ts';
 import { firstSteps } from '../../src/pages/first-steps.ts';
 import { Overview, type Sources } from '../../src/pages/overview.ts';
 import { pagesOf } from '../../src/pages/pages.ts';
+import { Client } from '../support/client.ts';
 import { TestGateway } from '../support/gateway.ts';
 
 const sources: Sources = {
@@ -18,10 +19,16 @@ const overview = new Overview(
   sources,
   new Catalog(async () => [{ repository: 'docker.io/a', size: 1, used: 0 }], sources.mayShow),
 );
-const pages = pagesOf({ overview, instructions: (origin) => [firstSteps(origin)] });
+const pages = pagesOf({ overview, names: ['cache.example.com'], instructions: (origin) => [firstSteps(origin)] });
 
-async function read(path: string, accept: readonly string[] = [], query = '', from = pages) {
-  const page = await from.get(path)?.({ origin: 'http://gateway.lan:5000', accept, query: new URLSearchParams(query) });
+async function read(
+  path: string,
+  accept: readonly string[] = [],
+  query = '',
+  from = pages,
+  origin = 'http://gateway.lan:5000',
+) {
+  const page = await from.get(path)?.({ origin, accept, query: new URLSearchParams(query) });
   if (page === undefined) throw new Error(`no page ${path}`);
   return { ...page, body: String(page.body) };
 }
@@ -78,12 +85,60 @@ test('programs get the same as JSON', async (t) => {
 });
 
 test('where nothing is told of the status, setup and certificate stay', async (t) => {
-  const bare = pagesOf({ instructions: (origin) => [firstSteps(origin)] });
+  const bare = pagesOf({ names: [], instructions: (origin) => [firstSteps(origin)] });
   t.deepEqual([...bare.keys()].sort(), ['/', '/status.css', '/status.svg']);
   const { body } = await read('/', ['text/html'], '', bare);
   t.true(body.includes('docker pull gateway.lan:5000'));
   t.notRegex(body, /<script|Hit ratio|status\.json/);
   t.notRegex((await read('/', [], '', bare)).body, /Serving|status\.json/);
+});
+
+test('under a name that a site on the internet may have led here, nothing is told of the status', async (t) => {
+  for (const host of [
+    'evil.example.com',
+    'evil.com',
+    'lan.evil.com',
+    'xlan',
+    'notcache.example.com',
+    '1.2.3.4.evil.com',
+  ]) {
+    const origin = `http://${host}:5000`;
+    const isOwn = host === 'xlan';
+    for (const path of ['/status', '/status.json']) {
+      const { status = 200, body } = await read(path, ['text/html'], '', pages, origin);
+      t.is(status, isOwn ? 200 : 403, host);
+      t.is(/docker\.io\/a|unasked|not asked/.test(body), isOwn, host);
+    }
+    for (const accept of ['text/html', '*/*']) {
+      const { body } = await read('/', [accept], '', pages, origin);
+      t.is(/Serving|not asked yet/.test(body), isOwn, host);
+      t.is(body.includes(`add ${host} to names`), !isOwn, host);
+      t.true(body.includes('docker pull'));
+    }
+  }
+  for (const host of [
+    'cache.example.com',
+    '192.0.2.7',
+    '[2001:db8::1]',
+    'localhost',
+    'nas',
+    'nas.local',
+    'a.b.home.arpa',
+    'x.internal',
+  ])
+    t.true((await read('/', ['text/html'], '', pages, `https://${host}`)).body.includes('Serving'), host);
+});
+
+test('the admin listener asks the same of a name', async (t) => {
+  await using gateway = await TestGateway.start({ upstreams: [], config: { page: 'admin' } });
+  using client = new Client();
+  const status = async (host: string) =>
+    (await client.request(`${gateway.admin}/status.json`, { headers: { host } })).status;
+  t.is(await status('localhost:9464'), 200);
+  t.is(await status('[::1]:9464'), 200);
+  t.is(await status('evil.example.com'), 403);
+  t.is(await status('evil.example.com:x@localhost'), 403);
+  t.is(await status('/'), 403);
 });
 
 for (const [page, own, admin] of [

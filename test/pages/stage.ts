@@ -126,7 +126,7 @@ export async function stage(t: ExecutionContext, scene: Scene): Promise<Running 
   const catalog = new Catalog(async () => scene.repositories, mayShow);
   t.teardown(() => catalog[Symbol.dispose]());
   const instructions = (origin: string) => [firstSteps(origin)];
-  const pages = pagesOf({ overview: new Overview(sources, catalog), instructions });
+  const pages = pagesOf({ overview: new Overview(sources, catalog), names: [], instructions });
   const certificate = () => ({ contentType: 'application/x-x509-ca-cert', body: '' });
   const running = await start(t, { pages: new Map([...pages, ['/ca.crt', certificate]]) });
   return { ...running, url: `http://127.0.0.1:${running.http.port}/` };

@@ -26,7 +26,7 @@ export async function openBrowser(t: ExecutionContext): Promise<Browser | undefi
 
 /** The windows in which every page has to be readable. */
 export const WINDOWS = {
-  light: { colorScheme: 'light', viewport: { width: 1100, height: 900 } },
+  light: { colorScheme: 'light', viewport: { width: 1100, height: 960 } },
   dark: { colorScheme: 'dark', viewport: { width: 1100, height: 900 } },
   narrow: { colorScheme: 'light', viewport: { width: 360, height: 740 } },
   scriptless: { colorScheme: 'light', viewport: { width: 1100, height: 900 }, javaScriptEnabled: false },
