@@ -6,11 +6,11 @@ import type { Config } from '../config/config.ts';
 import type { Greeting } from '../fleet/messages.ts';
 import type { Layover } from '../main.ts';
 import { nextSteps, outsideAddress, type Start, urlHost } from './next-steps.ts';
+import { programName } from './program.ts';
 
 /** Of the built-in defaults: a name that nobody has made known. */
 const DEFAULT_NAME = 'gateway.lan';
-/** A package has no TypeScript. */
-const IS_CLONE = import.meta.filename.endsWith('.ts');
+const ROOT = join(import.meta.dirname, '..', '..');
 
 const NOT_443 = `         clients ask for those names on port 443 alone: forward it to this port, or let the next start have it by
          sudo sysctl -w net.ipv4.ip_unprivileged_port_start=443
@@ -65,7 +65,7 @@ function startOf(
   const pages = { public: `${urlHost(host)}:${http.port}`, admin: admin && authority(admin[0]), off: undefined }[page];
   const [first] = Object.keys(upstreams);
   return {
-    program: IS_CLONE ? 'node bin/layover.js' : 'layover',
+    program: programName({ root: ROOT, cwd: process.cwd(), path: process.env.PATH ?? '', has: existsSync }),
     file,
     local,
     port: http.port,

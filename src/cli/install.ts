@@ -42,6 +42,7 @@ export function installCommands({ platform, has }: Machine, roots: readonly Inst
   ];
 }
 
-function quoted(path: string): string {
+/** As a shell takes it for one word. */
+export function quoted(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

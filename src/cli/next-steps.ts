@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import type { NetworkInterfaceInfo } from 'node:os';
 import { scriptCommand } from '../setup/instructions.ts';
 import { CLIENTS } from '../setup/recipe.ts';
+import { quoted } from './install.ts';
 
 /** What decides which commands help a person who has just started a gateway. */
 export interface Start {
@@ -62,8 +63,4 @@ export function outsideAddress(interfaces: NodeJS.Dict<NetworkInterfaceInfo[]>):
 /** As URLs spell it. */
 export function urlHost(host: string): string {
   return isIPv6(host) ? `[${host}]` : host;
-}
-
-function quoted(path: string): string {
-  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }

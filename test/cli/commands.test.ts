@@ -91,7 +91,7 @@ test('start greets with addresses, the fingerprint and the next step', async (t)
   for (const part of ['https  127.0.0.1:', 'http   127.0.0.1:', 'ca.crt', 'SHA-256', 'docker pull localhost:'])
     t.true(greeting.includes(part), part);
   for (const command of ['setup docker', 'doctor'])
-    t.regex(greeting, new RegExp(`^  (?:sudo )?node bin/layover\\.js ${command} --config gateway\\.yaml$`, 'm'));
+    t.regex(greeting, new RegExp(`^  (?:sudo )?node /.*/bin/layover\\.js ${command} --config gateway\\.yaml$`, 'm'));
 });
 
 test('without a command the gateway starts, with the configuration that lies in its place', async (t) => {
