@@ -62,9 +62,10 @@ export async function putManifest(hosted: Hosted, exchange: Exchange, route: Man
 function tagsOf({ reference, query }: ManifestRoute): readonly string[] {
   if (reference.tag !== undefined) return [reference.tag];
   const tags = [...new Set(new URLSearchParams(query).getAll('tag'))];
-  const wrong = tags.find((tag) => !isTag(tag));
-  if (wrong !== undefined) throw new RegistryError('TAG_INVALID', 'tag: expected a tag of up to 128 characters');
-  if (tags.length > MAX_TAGS) throw new RegistryError('TAG_INVALID', `tag: expected ${MAX_TAGS} tags at the most`);
+  const expected = tags.every(isTag) ? `${MAX_TAGS} tags at the most` : 'a tag of up to 128 characters';
+  if (tags.length > MAX_TAGS || !tags.every(isTag)) {
+    throw new RegistryError('TAG_INVALID', `tag: expected ${expected}`, { status: 400 });
+  }
   return tags;
 }
 

@@ -11,7 +11,8 @@ const TABLE = {
   PAGINATION_NUMBER_INVALID: [400, 'invalid number of results requested'],
   NAME_UNKNOWN: [404, 'repository name not known to registry'],
   SIZE_INVALID: [400, 'provided length did not match content length'],
-  TAG_INVALID: [400, 'invalid tag'],
+  /** What no tag can be called is not there, says the conformance program of v1.1. */
+  TAG_INVALID: [404, 'invalid tag'],
   UNAUTHORIZED: [401, 'authentication required'],
   DENIED: [403, 'requested access to the resource is denied'],
   UNSUPPORTED: [405, 'the operation is unsupported'],

@@ -13,6 +13,7 @@ const usage = `usage: npm run test:conformance -- --program FILE
 
 const { values } = parseArgs({ options: { program: { type: 'string' }, help: { type: 'boolean', default: false } } });
 const artifacts = resolve('artifacts/conformance');
+const hosted = { hosted: { repositories: ['team/**'], push: 'anyone', delete: ['**'] } };
 /** A cache answers what it has proven, whatever was deleted behind it, so deleting is not its business. */
 const withoutDeletes = {
   OCI_API_BLOBS_DELETE: 'false',
@@ -37,9 +38,14 @@ async function main(): Promise<void> {
     await using upstream = await startRegistry();
     const hosts = upstream.roles.map((role) => upstream.authority(role));
     const ca = upstream.ca === undefined ? {} : { ca: upstream.ca };
-    await using gateway = await GatewayProcess.start(dir, { 'docker.io': { url: upstream.url(), hosts, ...ca } });
+    await using gateway = await GatewayProcess.start(
+      dir,
+      { 'docker.io': { url: upstream.url(), hosts, ...ca } },
+      hosted,
+    );
     await reading(program, gateway, upstream);
     await everything(program, gateway, dir);
+    for (const version of ['1.1', 'dev']) await hosting(program, gateway, version);
   } finally {
     await rm(dir, { recursive: true });
   }
@@ -96,6 +102,19 @@ async function everything(program: string, gateway: GatewayProcess, dir: string)
     OCI_PASSWORD: account.password,
   });
   judge('transparent', verdicts, /delete|mount anonymous/);
+}
+
+/** The whole program, deletions too, against repositories of our own; `version` of the specification. */
+async function hosting(program: string, gateway: GatewayProcess, version: string): Promise<void> {
+  const verdicts = await runProgram(program, join(artifacts, `hosted-${version}`), {
+    OCI_VERSION: version,
+    OCI_REGISTRY: gateway.greeting.http,
+    OCI_TLS: 'disabled',
+    OCI_REPO1: `team/conformance-${version}`,
+    OCI_REPO2: `team/other-${version}`,
+  });
+  // In 1.1 a registry need not cancel uploads.
+  judge(`hosted, ${version}`, verdicts, version === 'dev' ? /^$/ : /post cancel/);
 }
 
 /** Counts the tests of a run; one that was skipped has failed, unless its name says that it was to be. */

@@ -108,7 +108,7 @@ test('the transparent door knows every endpoint, never guesses library/ and igno
     ['docker.io', 'GET', '/v2/ghcr.io/a/manifests/1?ns=lab', 'transparent manifest cache docker.io/ghcr.io/a 1'],
     ['lab.example', 'GET', '/v2/team/app/manifests/1', 'transparent manifest cache lab/team/app 1'],
     ['docker.io', 'GET', '/v2/A/manifests/1', '400 NAME_INVALID'],
-    ['docker.io', 'GET', '/v2/a/manifests/-', '400 TAG_INVALID'],
+    ['docker.io', 'GET', '/v2/a/manifests/-', '404 TAG_INVALID'],
     ['docker.io', 'GET', '/v2/a/blobs/sha256:12', '400 DIGEST_INVALID'],
   ];
   for (const [host, method, target, expected] of cases) t.is(tls(host, host, target, method), expected, target);

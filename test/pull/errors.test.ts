@@ -56,7 +56,7 @@ const CASES: readonly Case[] = [
   { what: 'a tag that nobody has', rest: 'manifests/none', status: 404, code: 'MANIFEST_UNKNOWN' },
   { what: 'a manifest that nobody has', rest: `manifests/${NOWHERE}`, status: 404, code: 'MANIFEST_UNKNOWN' },
   { what: 'a malformed digest', rest: 'blobs/sha256:abc', status: 400, code: 'DIGEST_INVALID' },
-  { what: 'a malformed tag', rest: 'manifests/-no', status: 400, code: 'TAG_INVALID' },
+  { what: 'a malformed tag', rest: 'manifests/-no', status: 404, code: 'TAG_INVALID' },
   {
     what: 'a malformed name',
     repository: 'Library/Nginx',
