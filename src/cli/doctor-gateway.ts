@@ -1,7 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
-import { isIP } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Config } from '../config/config.ts';
+import { authorityOf } from '../doctor/authority.ts';
 import { isContainer, judgeBootstrap } from '../doctor/bootstrap.ts';
 import { judgeClock } from '../doctor/clock.ts';
 import { type Check, type Finding, ok, warning } from '../doctor/finding.ts';
@@ -19,6 +19,7 @@ import { probeMirrors } from '../doctor/trust-places.ts';
 import { probeTrust, spanOf } from '../doctor/trust-probe.ts';
 import { judgeUpstreams, type UpstreamFacts } from '../doctor/upstreams.ts';
 import { isOwnAddress } from '../main/own-address.ts';
+import { daemons } from './doctor-daemons.ts';
 import { warningsOf } from './warnings.ts';
 
 /** What is known of the machine, as far as it has come. */
@@ -54,6 +55,7 @@ export function gatewayChecks(
     { name: 'ports', find: async () => judgePorts(await seen.ports) },
     { name: 'gateway', find: () => readiness(seen) },
     { name: 'trust', find: () => trust(seen) },
+    { name: 'clients', find: () => clients(seen) },
     { name: 'clock', find: () => clock(seen) },
     { name: 'storage', find: () => storage(seen) },
     { name: 'upstreams', find: async () => judgeUpstreams(await seen.upstreams) },
@@ -99,6 +101,10 @@ function tlsListener({ listen }: Config, ports: readonly PortFacts[]): Parameter
   return { address: reachable(host), port: isThere ? port : (fallbackPort ?? port) };
 }
 
+async function clients({ root, roots, names, mirrors }: Seen): Promise<readonly Finding[]> {
+  return daemons(root, await roots, await names, await mirrors);
+}
+
 async function clock({ roots, upstreams }: Seen): Promise<readonly Finding[]> {
   const ahead = (await upstreams).flatMap(({ name, answer }) =>
     'ahead' in answer && answer.ahead !== undefined ? [{ of: name, milliseconds: answer.ahead }] : [],
@@ -130,8 +136,4 @@ function ownAuthorities({ listen, names }: Config): readonly string[] {
   const addresses = Object.values(networkInterfaces()).flatMap((own) => own?.map(({ address }) => address) ?? []);
   const [{ port }] = listen.http;
   return [...new Set([...names, 'localhost', ...addresses])].map((host) => authorityOf(host, port));
-}
-
-function authorityOf(host: string, port: number): string {
-  return isIP(host) === 6 ? `[${host}]:${port}` : `${host}:${port}`;
 }

@@ -18,8 +18,6 @@ export interface DoctorOptions {
 /** A finding, and the check that has it. */
 type Told = Finding & { readonly check: string };
 
-/** Where `listen.http` is unless it is written. */
-const PORT = 5000;
 /** Milliseconds for one check with all of its questions. */
 const LIMIT = 20_000;
 
@@ -59,13 +57,14 @@ function write(text: string): Promise<void> {
 }
 
 function gatewayAt(text: string): Gateway {
-  if (isIP(text) === 6) return { typed: text, host: text, port: PORT };
-  const [, host, port = PORT] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
-  if (host === undefined || Number(port) > 65_535)
+  if (isIP(text) === 6) return { typed: text, host: text };
+  const [, host, port] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  if (host === undefined || Number(port ?? 0) > 65_535)
     throw new ConfigError([
       `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,
     ]);
-  return { typed: text, host: host.replace(/^\[(.*)\]$/, '$1'), port: Number(port) };
+  const bare = host.replace(/^\[(.*)\]$/, '$1');
+  return { typed: text, host: bare, ...(port !== undefined && { port: Number(port) }) };
 }
 
 function mistake(line: string): Told {

@@ -1,6 +1,7 @@
 import type { X509Certificate } from 'node:crypto';
 import { createServer } from 'node:net';
 import type { Config, ListenAddress } from '../config/config.ts';
+import { authorityOf } from './authority.ts';
 import { bounded } from './bounded.ts';
 import { shakeHands } from './handshake.ts';
 import { holderOf } from './port-holder.ts';
@@ -39,10 +40,9 @@ async function probePort(
   };
 }
 
-/** An address at which a listener on this machine is found. */
+/** An address at which a listener on this machine is found; one for IPv6 takes IPv4 as well, which every machine has. */
 export function reachable(host: string): string {
-  if (host === '::') return '::1';
-  return host === '0.0.0.0' || host === 'localhost' ? '127.0.0.1' : host;
+  return host === '::' || host === '0.0.0.0' || host === 'localhost' ? '127.0.0.1' : host;
 }
 
 const OUTCOMES: Readonly<Record<string, string>> = { EADDRINUSE: 'taken', EACCES: 'forbidden', EPERM: 'forbidden' };
@@ -67,9 +67,9 @@ async function whoAnswers(
   if (door === 'https') {
     const { certificate, code } = await shakeHands({ address, port, name: 'localhost' });
     if (isSignedBy(certificate, roots)) return 'gateway';
-    return certificate === undefined && code === 'ECONNRESET' ? 'nobody' : 'other';
+    return certificate !== undefined || code?.startsWith('ERR_SSL_') ? 'other' : 'nobody';
   }
-  const origin = `http://${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const origin = `http://${authorityOf(address, port)}`;
   if (door === 'admin') return (await bounded(isAdmin(origin), false)) ? 'gateway' : 'other';
   const { roots: shown, error } = await introduce(origin);
   const ours = new Set(roots.map(({ fingerprint256 }) => fingerprint256));

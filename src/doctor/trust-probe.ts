@@ -45,5 +45,6 @@ async function shake(name: string, listener: Listener, trust: SecureContext): Pr
 /** What programs of the system trust; where that is in no file, as on macOS and Windows, what Node is told. */
 async function trustOf(root: string): Promise<SecureContext> {
   const bundle = await systemBundle(root);
-  return createSecureContext({ ca: bundle === undefined ? getCACertificates('system') : bundle.text });
+  const instead = root === '/' ? getCACertificates('system') : [];
+  return createSecureContext({ ca: bundle?.text ?? instead });
 }

@@ -33,14 +33,14 @@ const PASSED_OVER = /^(?:going on with |the token server refuses )/;
 export async function probeUpstream(config: UpstreamConfig, egress: Egress): Promise<UpstreamFacts> {
   const [url = new URL('https://invalid')] = config.urls;
   const proxy = egress.proxies.for(hostOf(url), portOf(url), url.protocol === 'https:');
-  const where = proxy === undefined ? await locate(url, egress) : { proxy: proxy.host, isGateway: false };
+  const location = proxy === undefined ? locate(url, egress) : Promise.resolve({ proxy: proxy.host, isGateway: false });
   const notices = new Set<string>();
   const unsubscribe = subscribe('notice', ({ level, message }) => {
     const told = message.startsWith(`${config.name}: `) ? message.slice(config.name.length + 2) : '';
     if (level === 'warn' && PASSED_OVER.test(told)) notices.add(message);
   });
   try {
-    const answer = await ask(config, egress);
+    const [where, answer] = await Promise.all([location, ask(config, egress)]);
     return { name: config.name, url: url.href.replace(/\/$/, ''), ...where, answer, notices: [...notices] };
   } finally {
     unsubscribe();

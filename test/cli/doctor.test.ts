@@ -58,9 +58,20 @@ test('on a machine where nothing is broken, doctor says so check by check, chang
   const { code, out, dir } = await doctor(t, configOf({ 'reg.example': { hosts: ['localhost'], urls: [url.origin] } }));
   t.is(code, 0, out);
   const checks = [...out.matchAll(/^(?:ok|warning|PROBLEM) +([a-z]+) /gm)].map(([, check]) => check);
-  const order = ['configuration', 'names', 'ports', 'gateway', 'trust', 'clock', 'storage', 'upstreams', 'container'];
+  const order = [
+    'configuration',
+    'names',
+    'ports',
+    'gateway',
+    'trust',
+    'clients',
+    'clock',
+    'storage',
+    'upstreams',
+    'container',
+  ];
   t.deepEqual([...new Set(checks)], order);
-  t.regex(out, /\n9 checks: 0 problems, \d+ warnings?\n$/);
+  t.regex(out, /\n10 checks: 0 problems, \d+ warnings?\n$/);
   t.deepEqual(await readdir(dir), ['gateway.yaml']);
 });
 

@@ -41,7 +41,10 @@ test('on a client where everything is right, nothing is found', (t) => {
   if (outcomes === undefined) return t.pass();
   t.is(outcomes.right?.code, 0);
   t.deepEqual([...new Set(outcomes.right?.findings.map(({ status }) => status))], ['ok']);
-  t.deepEqual([...new Set(outcomes.right?.findings.map(({ check }) => check))], ['gateway', 'names', 'trust', 'clock']);
+  t.deepEqual(
+    [...new Set(outcomes.right?.findings.map(({ check }) => check))],
+    ['gateway', 'names', 'trust', 'clients', 'clock'],
+  );
   t.regex(of(t, 'right', 'trust')[0] ?? '', /the right root CA is in .*; names shown a trusted certificate: 11$/);
   return undefined;
 });
@@ -93,6 +96,13 @@ sees(
   'a clock that is ahead',
   'clock',
   /^problem: the clock is 3[56]\d\d s ahead \(by gateway\.lan:5000\)/,
+  'right',
+);
+sees(
+  'a daemon that was started before its machine trusted the root is found',
+  'a daemon from before',
+  'clients',
+  /^warning: dockerd has been running since before \/etc\/ssl\/certs\/ca-certificates\.crt was changed/,
   'right',
 );
 sees(

@@ -10,6 +10,7 @@ async function clients(scene: Scene, root: string): Promise<void> {
   const bundle = '/etc/ssl/certs/ca-certificates.crt';
   await scene.write(bundle, root);
   await scene.doctor('right', client);
+  await scene.start('dockerd');
   scene.words = { 'ghcr.io': ['127.0.0.1', '2001:db8::1'] };
   await scene.doctor('another address by IPv6', client);
   scene.words = { 'gateway.lan': HERE };
@@ -30,6 +31,7 @@ async function clients(scene: Scene, root: string): Promise<void> {
   await scene.doctor('an old root', client);
   await scene.write(bundle, root);
   await scene.doctor('a clock that is ahead', client, ['faketime', '-f', '+1h']);
+  await scene.doctor('a daemon from before', client);
 }
 
 async function gateways(scene: Scene, gateway: GatewayProcess): Promise<void> {

@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import { NameServer, type Word } from '../faults/name-server.ts';
@@ -70,6 +70,15 @@ export class Scene implements AsyncDisposable {
 
   remove(file: string): Promise<void> {
     return rm(join(this.dir, 'root', file));
+  }
+
+  /** Starts something that is called as a daemon, and only sleeps. */
+  async start(name: string): Promise<void> {
+    const program = join(this.dir, name);
+    await copyFile('/bin/sleep', program);
+    const child = spawn(program, ['600'], { stdio: 'ignore' });
+    this.#closing.defer(() => void child.kill('SIGKILL'));
+    await once(child, 'spawn');
   }
 
   /** Runs the doctor under a title, `under` another program. */
