@@ -1,8 +1,7 @@
-import { X509Certificate } from 'node:crypto';
 import { lookup } from 'node:dns/promises';
 import { isIP } from 'node:net';
 import type { Config } from '../config/config.ts';
-import { type Gateway, type Root, registriesOf, urlOf } from '../setup/gateway.ts';
+import { type Gateway, type Root, registriesOf, rootsIn, urlOf } from '../setup/gateway.ts';
 import { Unsuitable } from '../setup/unsuitable.ts';
 import { readRoot } from '../tls/root.ts';
 
@@ -57,7 +56,7 @@ async function ownRoots({ certs }: Config): Promise<readonly Root[]> {
   const roots = [await readRoot(certs.dir, 'ca'), await readRoot(certs.dir, 'next')].filter(
     (root) => root !== undefined,
   );
-  if (roots.length > 0) return roots.map(({ certificatePem }) => rootIn(certificatePem));
+  if (roots.length > 0) return roots.flatMap(({ certificatePem }) => rootsIn(certificatePem));
   throw new Unsuitable(
     `there is no root CA in ${certs.dir}: start the gateway once if it is to run here; if it runs elsewhere, add --gateway HOST --fingerprint SHA256 (there: layover ca fingerprint)`,
   );
@@ -69,7 +68,7 @@ const MOST = 256 * 1024;
 async function fetchedRoots(gateway: Gateway, pins: readonly string[]): Promise<readonly Root[]> {
   const url = `${urlOf(gateway)}/ca.crt`;
   const text = await fetched(url);
-  const offered = (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map(rootIn);
+  const offered = rootsIn(text);
   const missing = pins.find((pin) => !offered.some(({ fingerprint }) => pinned(fingerprint) === pin));
   if (missing === undefined) return offered.filter(({ fingerprint }) => pins.includes(pinned(fingerprint)));
   throw new Unsuitable(
@@ -92,12 +91,6 @@ function pinned(fingerprint: string): string {
   const digits = fingerprint.replaceAll(':', '').toUpperCase();
   if (/^[\dA-F]{64}$/.test(digits)) return digits;
   throw new Unsuitable(`--fingerprint ${fingerprint}: expected the 64 hexadecimal digits of a SHA-256`);
-}
-
-/** Written anew, since the file may have come from a system with other ends of lines. */
-function rootIn(text: string): Root {
-  const certificate = new X509Certificate(text);
-  return { fingerprint: certificate.fingerprint256, pem: certificate.toString() };
 }
 
 function bracketed(host: string): string {

@@ -13,6 +13,7 @@ import type { Telemetry } from '../telemetry/telemetry.ts';
 import type { Identity } from '../tls/identity.ts';
 import type { CrewMetrics } from './crew-metrics.ts';
 import type { Rooms } from './rooms.ts';
+import { openSetup } from './setup.ts';
 import type { Upstreams } from './upstreams.ts';
 
 /** What the pages tell of. */
@@ -27,18 +28,20 @@ export interface Told extends Pick<Sources, 'isReady' | 'warnings' | 'processes'
 
 /** The pages of our own names, and those of the admin listener. */
 export function openPages(
-  { names, page, upstreams }: Pick<Config, 'names' | 'page' | 'upstreams'>,
+  config: Pick<Config, 'listen' | 'names' | 'page' | 'upstreams'>,
   told: Told,
 ): { readonly own: Pages; readonly admin: Pages | undefined } {
+  const { names, page, upstreams } = config;
+  const clients = openSetup(config, told.identity);
   const overview = page === 'off' ? undefined : overviewOf(Object.keys(upstreams), told);
-  const instructions = (origin: string) => [firstSteps(origin)];
+  const instructions = (origin: string) => [firstSteps(origin), ...clients.instructions(origin)];
   const own = pagesOf({ overview: page === 'public' ? overview : undefined, names, instructions });
   const certificate = () => ({
     contentType: 'application/x-x509-ca-cert',
     body: told.identity.rootCertificates,
   });
   return {
-    own: new Map([...own, ['/ca.crt', certificate]]),
+    own: new Map([...own, ['/ca.crt', certificate], ['/setup.sh', clients.script]]),
     admin: overview && pagesOf({ overview, names }),
   };
 }

@@ -29,6 +29,14 @@ interface Restart {
   readonly text: string;
 }
 
+/** Debian tells programs here which roots came or went, but says nothing of one that an administrator took away. */
+export const HOOKS = '/etc/ca-certificates/update.d';
+
+/** Tells them; `pems` are arguments of a shell. */
+export function tellHooks(pems: string): string {
+  return `for hook in ${HOOKS}/*; do if [ -x "$hook" ]; then printf '%s\\n' ${pems} | "$hook"; fi; done`;
+}
+
 export const SYSTEMD = '/run/systemd/system';
 
 export const RELOADS: readonly Reload[] = [
@@ -60,11 +68,22 @@ export const RESTARTS: readonly Restart[] = [
 
 export function consequencesOf(touched: readonly Touched[], trust: TrustStore | undefined, has: Has): Consequences {
   const isTouched = (start: string): boolean => touched.some(({ path }) => path.startsWith(start));
-  const roots = touched.filter(({ path }) => trust !== undefined && path.startsWith(`${trust.directory}/`));
-  const merge = trust && roots.length > 0 ? [roots.some(({ isGone }) => isGone) ? trust.renew : trust.merge] : [];
+  const merge = trust === undefined ? [] : mergeCommands(touched, trust, has);
   const reloads = RELOADS.filter(({ path, running }) => isTouched(path) && has(running)).map(
     ({ systemd, otherwise }) => (has(SYSTEMD) ? systemd : otherwise),
   );
   const left = RESTARTS.filter(({ path }) => isTouched(path)).map(({ text }) => text);
   return { run: [...merge, ...reloads], left };
+}
+
+function mergeCommands(
+  touched: readonly Touched[],
+  { directory, merge, renew }: TrustStore,
+  has: Has,
+): readonly string[] {
+  const roots = touched.filter(({ path }) => path.startsWith(`${directory}/`));
+  const gone = roots.filter(({ isGone }) => isGone).map(({ path }) => path.slice(directory.length + 1));
+  if (gone.length === 0) return roots.length === 0 ? [] : [merge];
+  const pems = [...new Set(gone)].map((name) => `-/etc/ssl/certs/${name.replace(/\.crt$/, '.pem')}`);
+  return [renew, ...(has(HOOKS) ? [tellHooks(pems.join(' '))] : [])];
 }

@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { isWildcard } from '../config/lookup.ts';
 
@@ -62,4 +63,12 @@ export function urlOf(gateway: Pick<Gateway, 'host' | 'port'>): string {
 /** The file name of a root in directories that hold many; it follows the certificate, so that the next root does not overwrite the one that serves. */
 export function rootFileName({ fingerprint }: Pick<Root, 'fingerprint'>): string {
   return `layover-${fingerprint.replaceAll(':', '').slice(0, 8).toLowerCase()}.crt`;
+}
+
+/** The roots in a text of PEM, each written anew, since it may come from a system with other ends of lines. */
+export function rootsIn(text: string): readonly Root[] {
+  return (text.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? []).map((pem) => {
+    const certificate = new X509Certificate(pem);
+    return { fingerprint: certificate.fingerprint256, pem: certificate.toString() };
+  });
 }

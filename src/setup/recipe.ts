@@ -122,7 +122,10 @@ function transparent(client: Client, gateway: Gateway, registries: readonly Regi
       hostsBlock(gateway, registries),
     ],
     left: restartsFor(client, isHub),
-    remarks: ['programs in containers have a hosts file and roots of their own'],
+    remarks: [
+      'programs that run may keep the hosts file for some seconds',
+      'programs in containers have a hosts file and roots of their own',
+    ],
     whenDown: `${namesOf(registries)}: pulls and pushes fail until it is back, or until this is undone`,
   };
 }

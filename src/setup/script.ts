@@ -1,4 +1,4 @@
-import { RELOADS, RESTARTS, SYSTEMD } from './commands.ts';
+import { HOOKS, RELOADS, RESTARTS, SYSTEMD, tellHooks } from './commands.ts';
 import { FIRST_LINES, OLDER, PATTERNS, SETTING, UNSET } from './containerd.ts';
 import type { Edit } from './edit.ts';
 import { type Gateway, urlOf } from './gateway.ts';
@@ -129,7 +129,11 @@ function consequences(): string {
   return `
 consequences() {
   if [ -n "$TRUST" ] && grep -q " $TRUST/" "$work/touched"; then
-    if grep -q "^gone $TRUST/" "$work/touched"; then say "$RENEW"; else say "$MERGE"; fi >>"$work/run"
+    if grep -q "^gone $TRUST/" "$work/touched"; then
+      say "$RENEW"
+      pems=$(sed -n "s|^gone $TRUST/\\(.*\\)\\.crt$|-/etc/ssl/certs/\\1.pem|p" "$work/touched" | awk '!seen[$0]++' | tr '\\n' ' ' | sed 's/ $//')
+      if has ${HOOKS}; then printf '%s\\n' ${quoted(tellHooks('PEMS'))} | sed "s|PEMS|$pems|"; fi
+    else say "$MERGE"; fi >>"$work/run"
   fi
 ${[...reloads, ...restarts].join('\n')}
 }

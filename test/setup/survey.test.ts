@@ -96,6 +96,8 @@ test('roots are merged, daemons that run are told, and restarts are left to peop
   const root = '/usr/local/share/ca-certificates/layover-00.crt';
   t.deepEqual(after([root], []).run, ['update-ca-certificates']);
   t.deepEqual(after([root], [], true).run, ['update-ca-certificates --fresh']);
+  const hooks = after([root], ['/etc/ca-certificates/update.d'], true).run;
+  t.regex(hooks[1] ?? '', /^for hook in .*printf '%s\\n' -\/etc\/ssl\/certs\/layover-00\.pem \| "\$hook"/);
   const daemon = '/etc/docker/daemon.json';
   t.deepEqual(after([daemon], []).run, []);
   t.deepEqual(after([daemon], ['/run/docker.pid']).run, ['kill -HUP "$(cat /run/docker.pid)"']);

@@ -29,6 +29,7 @@ const WALKS = [
   'test/install/systemd.test.ts',
   'test/pages/{browser,privacy}.test.ts',
   'test/report/browser.test.ts',
+  'test/setup/{apply,real,script,served}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
   'test/cli/{ca,check,commands,setup}.test.ts',
