@@ -15,9 +15,9 @@ const obstacle = !(await canIsolate())
 for (const name of SCENES.keys()) {
   // One at a time: each has a gateway, a registry and daemons of its own.
   test.serial(`${name}: set up by the command it pulls from the cache, undone there is no trace`, async (t) => {
-    t.timeout(200_000);
+    t.timeout(300_000);
     if (obstacle !== undefined) t.log(`skipped: ${obstacle}`);
-    else await runIsolated(PROGRAM, [name], 180_000, (line) => t.log(line));
+    else await runIsolated(PROGRAM, [name], 280_000, (line) => t.log(line));
     t.pass();
   });
 }
