@@ -130,7 +130,14 @@ async function boot(log: string): Promise<number> {
   await once(systemd, 'spawn');
   const { pid } = systemd;
   const children = (): Promise<string> => readFile(`/proc/${pid}/task/${pid}/children`, 'utf8');
-  return Number(await until(children, (text) => text.trim() !== '', 'unshare starts nothing'));
+  const first = Number(await until(children, (text) => text.trim() !== '', 'unshare starts nothing'));
+  // Before that it has the machine's files in sight.
+  await until(
+    () => readFile(`/proc/${first}/comm`, 'utf8'),
+    (name) => name === 'systemd\n',
+    'it never becomes systemd',
+  );
+  return first;
 }
 
 async function ready(log: string): Promise<void> {
