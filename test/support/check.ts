@@ -27,7 +27,7 @@ const WALKS = [
   'test/doctor/{cures,machines}.test.ts',
   'test/index/{beside,scale}.test.ts',
   'test/install/systemd.test.ts',
-  'test/pages/{browser,privacy}.test.ts',
+  'test/pages/{browser,live,privacy}.test.ts',
   'test/report/browser.test.ts',
   'test/setup/{apply,real,script,served}.test.ts',
   'test/telemetry/shared-log.test.ts',
