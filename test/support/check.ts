@@ -22,7 +22,7 @@ const STATIC: readonly Step[] = [
 const WALKS = [
   'test/auth/{account,accounts,matrix,public,secrets,tokens}.test.ts',
   'test/{faults,fleet,pack,pull,space,upkeep}/*.test.ts',
-  'test/hosted/survival.test.ts',
+  'test/hosted/{clients,survival}.test.ts',
   'test/support/profiles.test.ts',
   'test/doctor/{cures,machines}.test.ts',
   'test/index/{beside,scale}.test.ts',
