@@ -27,7 +27,7 @@ test('few answers are read in large blocks, and each of many in small ones', asy
   const others = Array.from({ length: 200 }, pull);
   await until(() => windows.length === 201);
   // A client's stall costs two blocks: two hundred of them must not cost two hundred megabytes.
-  t.true(windows.slice(100).every((window) => window === 64 << 10));
+  t.true(windows.slice(100).every((window) => window === 32 << 10));
   go.resolve();
   for (const { status, body, cut } of await Promise.all([first, ...others])) {
     t.deepEqual([status, body.length, cut], [200, SIZE, false]);
