@@ -16,7 +16,8 @@ const USAGE = `usage: layover [command] [--config FILE]
                   for a hosts file, or for a name server (dnsmasq, CoreDNS); [--out FILE]
   setup           system|docker|podman|containerd|k3s|buildkit|crio: what makes that client of this machine pull through the
                   gateway; nothing is changed without --apply, and --undo --apply takes it out again without a trace;
-                  [--gateway HOST[:PORT]] [--fingerprint SHA256] [--mode auto|mirror|transparent] [--root DIR] [--json]
+                  [--gateway HOST[:PORT]] [--fingerprint SHA256] [--mode auto|mirror|transparent] [--default]
+                  [--root DIR] [--json]
   log report      what the access logs tell: hits, bytes saved, and why the rest was fetched; [FILE…] [--html FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
@@ -52,6 +53,7 @@ const OPTIONS = {
   fingerprint: { type: 'string', multiple: true },
   mode: { type: 'string' },
   undo: { type: 'boolean' },
+  default: { type: 'boolean' },
   apply: { type: 'boolean' },
   root: { type: 'string' },
 } as const;

@@ -8,14 +8,16 @@ import { readRoot } from '../tls/root.ts';
 export interface GatewayOptions {
   /** `host[:port]`. */
   readonly gateway?: string | undefined;
+  /** One setting for every registry there is, where a client knows that. */
+  readonly default?: boolean | undefined;
   /** SHA-256 of the roots that are to be trusted, colons or not. */
   readonly fingerprint?: readonly string[] | undefined;
 }
 
 /** Where the gateway is and what it serves; its address and its roots are only looked for by {@link identified}. */
-export function gatewayNamed({ gateway }: GatewayOptions, config: Config): Gateway {
+export function gatewayNamed({ gateway, default: isDefault = false }: GatewayOptions, config: Config): Gateway {
   const { host, port } = gateway === undefined ? ownAddress(config) : parsed(gateway, config);
-  return { host, port, address: '', registries: registriesOf(config), roots: [] };
+  return { host, port, address: '', registries: registriesOf(config), isDefault, roots: [] };
 }
 
 /** On the machine of the gateway itself. */

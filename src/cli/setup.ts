@@ -59,6 +59,8 @@ async function run(client: Client, mode: Mode, options: SetupOptions, load: () =
     say('planned');
     return 0;
   }
+  if (!isIdle && disk.isMachine && process.getuid?.() !== 0)
+    throw new Unsuitable('changing this machine takes root: put sudo in front of it');
   const failed: string[] = [];
   if (isIdle && recipe === undefined) forget(client, journals.own?.directories ?? [], disk);
   else if (!isIdle) failed.push(...(await carryOut(prepared, consequences, disk)));

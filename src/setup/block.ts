@@ -1,5 +1,5 @@
 /** Where our lines begin and end in a file; in shell, hosts files, TOML and YAML alike a comment. */
-export function marksOf(client: string): { readonly begin: string; readonly end: string } {
+function marksOf(client: string): { readonly begin: string; readonly end: string } {
   return { begin: `# layover setup ${client}: begin`, end: `# layover setup ${client}: end` };
 }
 

@@ -61,6 +61,10 @@ export const RESTARTS: readonly Restart[] = [
     text: 'systemctl restart k3s (on agents: k3s-agent): it reads registries.yaml when it starts',
   },
   {
+    path: '/etc/rancher/rke2/registries.yaml',
+    text: 'systemctl restart rke2-server (on agents: rke2-agent): it reads registries.yaml when it starts',
+  },
+  {
     path: '/etc/buildkit/buildkitd.toml',
     text: 'restart buildkitd; a builder of buildx is made anew, with --buildkitd-config /etc/buildkit/buildkitd.toml',
   },

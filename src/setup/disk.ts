@@ -41,7 +41,8 @@ export class Disk {
     try {
       return readFileSync(this.#locate(path), 'latin1');
     } catch (error) {
-      if (isCode(error, 'ENOENT')) return undefined;
+      if (isCode(error, 'ENOENT') || isCode(error, 'ENOTDIR')) return undefined;
+      if (isCode(error, 'EACCES')) throw new Unsuitable(`${path} cannot be read: run this as root`, { cause: error });
       throw error;
     }
   }

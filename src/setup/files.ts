@@ -2,8 +2,10 @@ import type { Clash, Edit } from './edit.ts';
 import { authorityOf, type Gateway, type Registry, urlOf } from './gateway.ts';
 import { buildkitToml, hostsLines, hostsToml, k3sMirrors, registriesConf } from './settings.ts';
 
-/** One `hosts.toml` for each registry below a `certs.d`. */
+/** A `hosts.toml` below a `certs.d` for each registry, or one for all of them. */
 export function hostsFiles(gateway: Gateway, certs: string): readonly Edit[] {
+  if (gateway.isDefault === true)
+    return [{ kind: 'file', path: `${certs}/_default/hosts.toml`, content: hostsToml(gateway) }];
   return gateway.registries.map((registry) => ({
     kind: 'file',
     path: `${certs}/${registry.name}/hosts.toml`,
@@ -45,9 +47,10 @@ export function hostsBlock(gateway: Gateway, registries: readonly Registry[]): E
 }
 
 /** Mirrors of k3s, which makes `hosts.toml` of them. */
-export function k3sBlock(gateway: Gateway): Edit {
-  const clashes = gateway.registries.map(
-    ({ name }): Clash => ({
+export function k3sBlock(gateway: Gateway, directory: string): Edit {
+  const names = gateway.isDefault === true ? ['*'] : gateway.registries.map(({ name }) => name);
+  const clashes = names.map(
+    (name): Clash => ({
       pattern: `^[ \t]+["']?${escaped(name)}["']?[ \t]*:`,
       below: 'mirrors',
       advice: `it has ${name} already: add "${urlOf(gateway)}" in front of its endpoints yourself, or take it out`,
@@ -59,7 +62,7 @@ export function k3sBlock(gateway: Gateway): Edit {
   };
   return {
     kind: 'block',
-    path: '/etc/rancher/k3s/registries.yaml',
+    path: `${directory}/registries.yaml`,
     content: k3sMirrors(gateway),
     below: 'mirrors',
     clashes: [...clashes, flow],
@@ -84,5 +87,5 @@ export function buildkitBlock(gateway: Gateway): Edit {
 }
 
 function escaped(name: string): string {
-  return name.replaceAll('.', '\\.');
+  return name.replace(/[.*]/g, '\\$&');
 }

@@ -29,6 +29,8 @@ export interface Gateway {
   /** The address that registries' names are to lead to. */
   readonly address: string;
   readonly registries: readonly Registry[];
+  /** One setting for all registries there are, where a client knows that, instead of one for each that is configured. */
+  readonly isDefault?: boolean;
   readonly roots: readonly Root[];
 }
 

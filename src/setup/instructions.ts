@@ -25,7 +25,7 @@ const TITLES: readonly (readonly [Client, Mode, string])[] = [
   ['docker', 'mirror', 'Docker on Linux'],
   ['podman', 'mirror', 'podman, skopeo, buildah'],
   ['containerd', 'mirror', 'containerd'],
-  ['k3s', 'mirror', 'k3s'],
+  ['k3s', 'mirror', 'k3s; rke2 has /etc/rancher/rke2'],
   ['crio', 'mirror', 'CRI-O'],
   ['buildkit', 'mirror', 'BuildKit, buildx with a builder of its own'],
   ['system', 'transparent', 'Everything else on Linux: helm, oras, cosign, crane, …'],
@@ -35,6 +35,7 @@ const TITLES: readonly (readonly [Client, Mode, string])[] = [
 const USUAL: Surroundings = {
   trust: '/usr/local/share/ca-certificates',
   dockerStore: 'classic',
+  rancher: '/etc/rancher/k3s',
   containerd: {
     certs: '/etc/containerd/certs.d',
     remark: 'containerd 1.x reads it when config_path names it in /etc/containerd/config.toml',

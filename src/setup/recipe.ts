@@ -16,6 +16,8 @@ export interface Surroundings {
   /** How docker keeps images: its older store takes mirrors for Docker Hub alone. */
   readonly dockerStore: 'classic' | 'containerd';
   readonly containerd: ContainerdSetting;
+  /** The directory of k3s, or that of rke2. */
+  readonly rancher: string;
 }
 
 /** Where containerd looks for `hosts.toml`, and what has to be done so that it looks there. */
@@ -58,14 +60,15 @@ export function recipeOf(client: Client, mode: Mode, gateway: Gateway, found: Su
     case 'containerd':
       return containerd(gateway, found.containerd);
     case 'k3s':
-      return mirrored(gateway, [k3sBlock(gateway)], ['rke2 reads the same from /etc/rancher/rke2/registries.yaml']);
+      return mirrored(gateway, [k3sBlock(gateway, found.rancher)], []);
     case 'buildkit':
       return mirrored(gateway, [buildkitBlock(gateway)], []);
   }
 }
 
 function mirrored(gateway: Gateway, edits: readonly Edit[], remarks: readonly string[]): Recipe {
-  const way = `${namesOf(gateway.registries)} through the mirror ${urlOf(gateway)}`;
+  const isDefault = gateway.isDefault === true && edits.some(({ path }) => /_default|registries\.yaml/.test(path));
+  const way = `${isDefault ? 'every registry' : namesOf(gateway.registries)} through the mirror ${urlOf(gateway)}`;
   return { way, edits, left: [], remarks: [PRIVATE, ...remarks], whenDown: MIRROR_DOWN };
 }
 
@@ -142,7 +145,7 @@ function dockerRoots({ roots }: Gateway, registries: readonly Registry[]): reado
 const READS_ONCE: Readonly<Partial<Record<Client, string>>> = {
   system: 'restart the daemons that pull (docker, containerd, k3s, crio)',
   containerd: 'systemctl restart containerd',
-  k3s: 'systemctl restart k3s (on agents: k3s-agent)',
+  k3s: 'systemctl restart k3s (k3s-agent, rke2-server, rke2-agent)',
   crio: 'systemctl restart crio',
 };
 

@@ -32,7 +32,7 @@ usage() {
   cat >&2 <<EOF
 usage: curl -fsS $URL/setup.sh | sh -s -- --fingerprint SHA256 CLIENT
   CLIENT: $CLIENTS
-  [--mode auto|mirror|transparent] [--apply] [--undo] [--root DIR]
+  [--mode auto|mirror|transparent] [--default] [--apply] [--undo] [--root DIR]
 Nothing is changed without --apply; --undo --apply takes it out again, and needs no fingerprint.
 EOF
   exit 2
@@ -58,7 +58,7 @@ listed() { # TITLE FILE
 }
 
 main() {
-  CLIENT='' MODE=auto ROOT='' PINS='' APPLY='' UNDO='' found='' offered=''
+  CLIENT='' MODE=auto ROOT='' PINS='' APPLY='' UNDO='' DEFAULT='' found='' offered=''
   while [ $# -gt 0 ]; do
     case $1 in
       --fingerprint) if [ $# -lt 2 ]; then usage; fi; PINS="$PINS $(digits "$2")"; shift ;;
@@ -66,6 +66,7 @@ main() {
       --root) if [ $# -lt 2 ]; then usage; fi; ROOT=$(cd "$2" && pwd); shift ;;
       --apply) APPLY=1 ;;
       --undo) UNDO=1 ;;
+      --default) DEFAULT=default ;;
       -*) usage ;;
       *) if [ -n "$CLIENT" ]; then usage; fi; CLIENT=$1 ;;
     esac
@@ -74,6 +75,7 @@ main() {
   if [ "$ROOT" = / ]; then ROOT=; fi
   case " $CLIENTS " in *" $CLIENT "*) ;; *) usage ;; esac
   case " auto mirror transparent " in *" $MODE "*) ;; *) usage ;; esac
+  if [ -n "$APPLY" ] && [ -z "$ROOT" ] && [ "$(id -u)" != 0 ]; then die 'changing this machine takes root: put sudo in front of sh'; fi
   STATE=$ROOT/var/lib/layover-setup
   own=$STATE/$CLIENT
   work=$(mktemp -d)

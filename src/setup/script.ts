@@ -16,6 +16,7 @@ import { SCRIPT_APPLY } from './script-apply.ts';
 import { SCRIPT_AWK } from './script-awk.ts';
 import { SCRIPT_MAIN } from './script-main.ts';
 import { SCRIPT_PLAN } from './script-plan.ts';
+import { K3S, RKE2 } from './survey.ts';
 import { TRUST_STORES } from './trust.ts';
 import { Unsuitable } from './unsuitable.ts';
 
@@ -23,6 +24,7 @@ import { Unsuitable } from './unsuitable.ts';
 const TRUST = '$TRUST';
 const CERTS = '$CERTS';
 const ADDRESS = '$ADDRESS';
+const RANCHER = '$RANCHER';
 const ROOTS = '$ROOTS';
 
 /**
@@ -60,6 +62,8 @@ function surveyOf(): string {
 survey() {
   TRUST='' MERGE='' RENEW='' STORE=classic driver=''
 ${stores.join('\n')}
+  RANCHER=${K3S}
+  if has ${RKE2} && ! has ${K3S}; then RANCHER=${RKE2}; fi
   if [ -z "$ROOT" ] && [ "$CLIENT" = docker ]; then driver=$(docker info --format '{{.DriverStatus}}' 2>/dev/null || true); fi
   if [ -n "$driver" ]; then
     case $driver in *io.containerd.snapshotter*) STORE=containerd ;; esac
@@ -144,24 +148,27 @@ ${[...reloads, ...restarts].join('\n')}
 function recipes(gateway: Gateway): string {
   const cases = new Map<string, string[]>();
   for (const client of CLIENTS) {
-    for (const mode of MODES) {
-      for (const dockerStore of client === 'docker' ? (['classic', 'containerd'] as const) : (['classic'] as const)) {
-        const found = { trust: TRUST, dockerStore, containerd: { certs: CERTS } };
-        const body = bodyOf(client, mode, gateway, found);
-        const store = client === 'docker' ? dockerStore : '*';
-        cases.set(body, [...(cases.get(body) ?? []), `${client}-${mode}-${store}`]);
-      }
+    for (const [mode, isDefault, dockerStore] of WAYS) {
+      const found = { trust: TRUST, dockerStore, containerd: { certs: CERTS }, rancher: RANCHER };
+      const body = bodyOf(client, mode, { ...gateway, isDefault }, found);
+      cases.set(body, [...(cases.get(body) ?? []), `${client}-${mode}-${isDefault ? 'default' : ''}-${dockerStore}`]);
     }
   }
   const branches = [...cases].map(([body, names]) => `    ${names.join(' | ')})\n${body}      ;;`);
   return `
 recipe() {
-  case $CLIENT-$MODE-$STORE in
+  case $CLIENT-$MODE-$DEFAULT-$STORE in
 ${branches.join('\n')}
   esac
 }
 `;
 }
+
+const WAYS = MODES.flatMap((mode) =>
+  [false, true].flatMap((isDefault) =>
+    (['classic', 'containerd'] as const).map((store) => [mode, isDefault, store] as const),
+  ),
+);
 
 function bodyOf(client: Client, mode: Mode, gateway: Gateway, found: Surroundings): string {
   let recipe: Recipe;
@@ -225,7 +232,7 @@ function shown(text: string): string {
 }
 
 function escaped(text: string): string {
-  return text.replace(/[\\`]|\$(?!(?:TRUST|CERTS|ADDRESS)\b)/g, '\\$&');
+  return text.replace(/[\\`]|\$(?!(?:TRUST|CERTS|ADDRESS|RANCHER)\b)/g, '\\$&');
 }
 
 function quoted(text: string): string {

@@ -1,10 +1,9 @@
 import { authorityOf, type Gateway, type Registry, urlOf } from './gateway.ts';
 
-/** `certs.d/<registry>/hosts.toml`, as containerd and docker's containerd store read it. */
-export function hostsToml(gateway: Gateway, { server }: Registry): string {
-  return `server = "${server}"
-
-[host."${urlOf(gateway)}"]
+/** `certs.d/<registry>/hosts.toml`, as containerd and docker's containerd store read it; without a registry that of `_default`. */
+export function hostsToml(gateway: Gateway, registry?: Registry): string {
+  const server = registry === undefined ? '' : `server = "${registry.server}"\n\n`;
+  return `${server}[host."${urlOf(gateway)}"]
   capabilities = ["pull", "resolve"]
 `;
 }
@@ -36,7 +35,8 @@ export function buildkitToml(gateway: Gateway): string {
 
 /** What stands below `mirrors:` in `registries.yaml`. */
 export function k3sMirrors(gateway: Gateway): string {
-  return gateway.registries.map(({ name }) => `"${name}":\n  endpoint: ["${urlOf(gateway)}"]\n`).join('');
+  const names = gateway.isDefault === true ? ['*'] : gateway.registries.map(({ name }) => name);
+  return names.map((name) => `"${name}":\n  endpoint: ["${urlOf(gateway)}"]\n`).join('');
 }
 
 /** Lines of a hosts file, one per registry. */

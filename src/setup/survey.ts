@@ -12,6 +12,9 @@ export interface Told {
   readonly containerdVersion?: string | undefined;
 }
 
+export const K3S = '/etc/rancher/k3s';
+export const RKE2 = '/etc/rancher/rke2';
+
 /** Where this machine keeps its own roots. */
 export function trustStoreOf(disk: Pick<Disk, 'has'>): TrustStore | undefined {
   return trustStores((path) => disk.has(path))[0];
@@ -22,6 +25,7 @@ export function survey(disk: Pick<Disk, 'has' | 'read'>, { dockerDriver, contain
   return {
     trust: trustStoreOf(disk)?.directory,
     dockerStore: dockerStore(dockerDriver, disk.read('/etc/docker/daemon.json') ?? ''),
+    rancher: disk.has(RKE2) && !disk.has(K3S) ? RKE2 : K3S,
     containerd: containerdSetting(
       withoutOurs(disk.read(CONTAINERD_CONFIG)),
       version === undefined ? undefined : Number.parseInt(version, 10),

@@ -36,7 +36,7 @@ export const TRUST_STORES: readonly TrustStore[] = [
 ];
 
 /** The places of programs. */
-export const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
+const PROGRAM_DIRECTORIES = ['/usr/sbin', '/usr/bin', '/sbin', '/bin', '/usr/local/sbin', '/usr/local/bin'];
 
 export type Has = (path: string) => boolean;
 

@@ -1,7 +1,7 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { readDocument } from '../../src/config/document.ts';
-import { CLIENTS, MODES } from '../../src/setup/recipe.ts';
+import { CLIENTS, MODES, recipeOf } from '../../src/setup/recipe.ts';
 import { Unsuitable } from '../../src/setup/unsuitable.ts';
 import { gateway } from './gateways.ts';
 import { after, copiesOf, debian, edits, type Files, journalOf, planned } from './plans.ts';
@@ -39,8 +39,7 @@ test('a way that a client does not know is refused, with what to do instead', (t
   t.throws(() => edits('system', 'auto', { ...debian, trust: undefined }), { message: /install ca-certificates/ });
 });
 
-test('with a mirror pulls go on while the gateway is down, and with names led to it they fail; both are said', async (t) => {
-  const { recipeOf } = await import('../../src/setup/recipe.ts');
+test('with a mirror pulls go on while the gateway is down, and with names led to it they fail; both are said', (t) => {
   for (const client of CLIENTS) {
     for (const mode of MODES) {
       if ((client === 'system' && mode === 'mirror') || (client === 'buildkit' && mode === 'transparent')) continue;
@@ -196,6 +195,23 @@ test('what was inserted for k3s is read as the mirrors that were meant', (t) => 
       'ghcr.io': { endpoint: ['http://gateway.lan:5000'] },
       'quay.io': { endpoint: ['x'] },
     },
+  });
+});
+
+test('one setting for every registry leaves the registry itself to the client', (t) => {
+  const every = (client: 'containerd' | 'k3s') =>
+    recipeOf(client, 'auto', { ...gateway, isDefault: true }, debian).edits;
+  t.deepEqual(every('containerd'), [
+    {
+      kind: 'file',
+      path: '/etc/containerd/certs.d/_default/hosts.toml',
+      content: '[host."http://gateway.lan:5000"]\n  capabilities = ["pull", "resolve"]\n',
+    },
+  ]);
+  const text = after(planned('k3s', every('k3s'), {}), {})[K3S] ?? '';
+  t.deepEqual(readDocument(text).root.value, { mirrors: { '*': { endpoint: ['http://gateway.lan:5000'] } } });
+  t.throws(() => planned('k3s', every('k3s'), { [K3S]: 'mirrors:\n  "*":\n    endpoint: []\n' }), {
+    message: /it has \* already/,
   });
 });
 

@@ -8,6 +8,7 @@ import { gateway } from './gateways.ts';
 export const debian: Surroundings = {
   trust: '/usr/local/share/ca-certificates',
   dockerStore: 'classic',
+  rancher: '/etc/rancher/k3s',
   containerd: { certs: '/etc/containerd/certs.d' },
 };
 

@@ -77,7 +77,7 @@ function run({ program, args, path }: Shell, gateway: Gateway, words: readonly s
 
 /** What the command does, or why it does not. */
 async function command(at: Gateway, root: string, client: Client, mode?: Mode): Promise<string> {
-  const gateway = client === 'buildkit' ? example : at;
+  const gateway = client === 'buildkit' ? { ...example, isDefault: at.isDefault ?? false } : at;
   const disk = new Disk(root);
   try {
     const edits = mode === undefined ? [] : recipeOf(client, mode, gateway, survey(disk, {})).edits;
@@ -106,11 +106,13 @@ async function compare(
   client: Client,
   mode: Mode,
   tree: Tree,
+  further: readonly string[] = [],
 ): Promise<void> {
   const [ours, theirs] = [grow(t, tree), grow(t, tree)];
   const before = picture(theirs);
-  const refused = await command(gateway, ours, client, mode);
-  const words = ['--fingerprint', pin, client, '--mode', mode, '--root', theirs];
+  const isDefault = further.includes('--default');
+  const refused = await command({ ...gateway, isDefault }, ours, client, mode);
+  const words = ['--fingerprint', pin, client, '--mode', mode, '--root', theirs, ...further];
   const dry = await run(shell, gateway, words);
   t.deepEqual(picture(theirs), before, `${client} ${mode} without --apply`);
   const first = await run(shell, gateway, [...words, '--apply']);
@@ -144,6 +146,13 @@ test('with nothing but busybox and curl it does the same', async (t) => {
   for (const client of ['docker', 'k3s', 'containerd', 'buildkit'] as const)
     await compare(t, shell, gateway, client, 'auto', settled);
   await compare(t, shell, gateway, 'podman', 'transparent', usual);
+});
+
+test('one setting for every registry, where clients know that, and rke2 in the place of k3s', async (t) => {
+  const gateway = await serve(t);
+  for (const client of ['containerd', 'k3s', 'buildkit'] as const)
+    await compare(t, DASH, gateway, client, 'auto', settled, ['--default']);
+  await compare(t, DASH, gateway, 'k3s', 'auto', { '/etc/rancher/rke2/config.yaml': '' });
 });
 
 const DAEMONS: readonly string[] = [
