@@ -2,6 +2,7 @@ import type { Access } from '../auth/access.ts';
 import type { Digest } from '../oci/digest.ts';
 import { type RangeSpec, resolveRanges } from '../oci/range.ts';
 import type { Content } from '../store/content.ts';
+import type { KeptLists } from '../store/kept-lists.ts';
 import type { UpstreamRequest } from '../upstream/contract.ts';
 import type { Upstream } from '../upstream/upstream.ts';
 import { type Answer, type ContentAnswer, type Handling, upstreamAnswer, used } from './answer.ts';
@@ -24,6 +25,7 @@ type Ranges = readonly RangeSpec[] | undefined;
 /** What the cache's parts share. */
 export interface Parts {
   readonly content: Content;
+  readonly lists: KeptLists;
   readonly access: Access;
   readonly membership: Membership;
   readonly fills: Fills;

@@ -2,9 +2,10 @@ import type { Digest } from '../oci/digest.ts';
 import type { RangeSpec } from '../oci/range.ts';
 import type { Reference, Repository } from '../oci/route.ts';
 import { toClientError } from '../upstream/failure.ts';
-import { type Answer, type ContentAnswer, type UpstreamAnswer, upstreamAnswer } from './answer.ts';
+import type { Answer, ContentAnswer, UpstreamAnswer } from './answer.ts';
 import { Blobs, type Parts, STORED } from './blobs.ts';
 import type { FreshnessPolicy } from './freshness.ts';
+import { type ListAsking, Lists } from './lists.ts';
 import { type ManifestAsking, Manifests } from './manifests.ts';
 import type { Asking } from './membership.ts';
 import { Tags } from './tags.ts';
@@ -15,6 +16,7 @@ export class Cache {
   readonly #blobs: Blobs;
   readonly #manifests: Manifests;
   readonly #tags: Tags;
+  readonly #lists: Lists;
   readonly #pulled: ((asking: Asking, manifest: ContentAnswer) => void)[] = [];
 
   constructor(parts: Parts, policy: (upstream: string) => FreshnessPolicy) {
@@ -22,6 +24,7 @@ export class Cache {
     this.#blobs = new Blobs(parts);
     this.#manifests = new Manifests(parts);
     this.#tags = new Tags(parts, this.#manifests, policy);
+    this.#lists = new Lists(parts, policy);
   }
 
   blob(
@@ -62,15 +65,14 @@ export class Cache {
     return isBlob ? this.#blobs.stored(asking, digest, STORED) : this.#manifests.stored(asking, digest, STORED);
   }
 
-  /** Tag lists and referrers: always the upstream's own answer of this moment. */
-  live(
-    asking: Asking,
-    kind: 'tags' | 'referrers',
-    path: string,
-    method: 'GET' | 'HEAD',
-    accept: readonly string[],
-  ): Promise<UpstreamAnswer> {
-    return told(this.#live(asking, kind, path, method, accept));
+  /** The tags of a repository. */
+  tags(asking: ListAsking): Promise<UpstreamAnswer> {
+    return told(this.#lists.tags(asking));
+  }
+
+  /** The manifests of a repository whose subject is `digest`. */
+  referrers(asking: ListAsking, digest: Digest): Promise<UpstreamAnswer> {
+    return told(this.#lists.referrers(asking, digest));
   }
 
   /** Forgets what a tag or a repository's manifest pointed to, since somebody wrote to it through us. */
@@ -98,30 +100,6 @@ export class Cache {
   /** Parks what is being fetched. */
   close(): Promise<void> {
     return this.#parts.fills.close();
-  }
-
-  async #live(
-    asking: Asking,
-    kind: 'tags' | 'referrers',
-    path: string,
-    method: 'GET' | 'HEAD',
-    accept: readonly string[],
-  ): Promise<UpstreamAnswer> {
-    const { access, upstream } = this.#parts;
-    const { repository, caller, signal, userAgent } = asking;
-    const identity = await access.identity(caller, repository);
-    const request = {
-      kind,
-      method,
-      path,
-      repository: repository.name,
-      identity,
-      accept,
-      signal,
-      ...(userAgent !== undefined && { userAgent }),
-    };
-    const response = await upstream(repository.upstream).request(request);
-    return upstreamAnswer(response, { cache: 'bypass', why: 'not-cacheable' }, method === 'GET');
   }
 }
 

@@ -1,3 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { isOutOfReach } from '../upstream/failure.ts';
+
 /** Milliseconds a client waits for the upstream while there is a stale answer, which is to be there after 2 s. */
 const PATIENCE = 1900;
 /** The same for an upstream that is silent altogether. */
@@ -22,5 +25,28 @@ export class Silence {
   /** Somebody who asked at `since` (monotonic clock) has waited long enough. Slow for one question is not silent. */
   missed(upstream: string, since: number): void {
     if ((this.#heard.get(upstream) ?? 0) < since) this.#silent.add(upstream);
+  }
+}
+
+/** Why a stale answer has to do. */
+export type StaleWhy = 'upstream-unreachable' | 'upstream-throttled' | 'upstream-slow';
+
+/**
+ * The upstream's answer, or why a stale one has to do: it is out of reach, or it took longer than `patience`, which
+ * only a caller whose right is settled may lose. The question goes on behind the client's back.
+ */
+export async function orStale<Told>(asked: Promise<Told>, patience: number | undefined): Promise<Told | StaleWhy> {
+  const given = new AbortController();
+  try {
+    if (patience === undefined) return await asked;
+    const outOfPatience = sleep(patience, 'upstream-slow' as const, { signal: given.signal });
+    outOfPatience.catch(() => undefined);
+    return await Promise.race([asked, outOfPatience]);
+  } catch (error) {
+    if (!isOutOfReach(error)) throw error;
+    return error.failure === 'throttled' ? 'upstream-throttled' : 'upstream-unreachable';
+  } finally {
+    given.abort();
+    asked.catch(() => undefined);
   }
 }

@@ -1,16 +1,14 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
 import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
 import { namespaced } from '../oci/route.ts';
 import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
 import { tellFailed } from '../store/trouble.ts';
 import { type Identity, principalOf, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
-import { isOutOfReach } from '../upstream/failure.ts';
 import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, type Why } from './answer.ts';
 import type { Parts } from './blobs.ts';
 import { decide, type FreshnessPolicy } from './freshness.ts';
 import { type ManifestAsking, type Manifests, probeOf, readManifest } from './manifests.ts';
-import { Silence } from './silence.ts';
+import { orStale, Silence } from './silence.ts';
 import { lengthOf } from './source.ts';
 
 const FRESH: Handling = { cache: 'hit', why: 'fresh' };
@@ -220,24 +218,4 @@ function entryOf({ headers }: UpstreamResponse): TagEntry | undefined {
   if (digest === undefined || size === undefined || mediaType === '') return undefined;
   const etag = headers.etag;
   return { digest, size, mediaType, checkedAt: Date.now(), ...(etag !== undefined && { etag }) };
-}
-
-/**
- * The upstream's answer, or why a stale one has to do: it is out of reach, or it took longer than `patience`, which
- * only a caller whose right is settled may lose. The question goes on behind the client's back.
- */
-async function orStale(asked: Promise<Checked>, patience: number | undefined): Promise<Checked | Why> {
-  const given = new AbortController();
-  try {
-    if (patience === undefined) return await asked;
-    const outOfPatience = sleep(patience, 'upstream-slow' as const, { signal: given.signal });
-    outOfPatience.catch(() => undefined);
-    return await Promise.race([asked, outOfPatience]);
-  } catch (error) {
-    if (!isOutOfReach(error)) throw error;
-    return error.failure === 'throttled' ? 'upstream-throttled' : 'upstream-unreachable';
-  } finally {
-    given.abort();
-    asked.catch(() => undefined);
-  }
 }

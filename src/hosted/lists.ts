@@ -2,9 +2,9 @@ import type { Digest } from '../oci/digest.ts';
 import { parseDigest } from '../oci/digest.ts';
 import { RegistryError } from '../oci/error.ts';
 import { MediaType } from '../oci/media-type.ts';
+import { MAX_PAGE, nextLink, type Page, pageOf, parsePage } from '../oci/paging.ts';
 import type { Reply, Route } from '../registry/exchange.ts';
 import { type Hosted, SERVED } from './hosted.ts';
-import { MAX_PAGE, nextLink, type Page, pageOf, parsePage } from './paging.ts';
 import type { Referrer } from './referrers.ts';
 
 /** Bytes of a list of referrers, which brings the annotations of each. */

@@ -20,6 +20,7 @@ import { DiskSpace } from '../space/disk-space.ts';
 import { Content } from '../store/content.ts';
 import { FileBackend } from '../store/file-backend.ts';
 import { FileClaims } from '../store/file-claims.ts';
+import { KeptLists } from '../store/kept-lists.ts';
 import type { Layout } from '../store/layout.ts';
 import { Spool } from '../store/spool.ts';
 import type { Upkeep } from '../upkeep/upkeep.ts';
@@ -75,7 +76,7 @@ export function furnish(
   const membership = new Membership(content, access, upstream);
   const fills = new Fills({ content, spool, claims, space });
   const cache = new Cache(
-    { content, access, membership, fills, small: new SmallObjects(), upstream },
+    { content, lists: new KeptLists(backend), access, membership, fills, small: new SmallObjects(), upstream },
     (name) => settings(name).tags,
   );
   const challenges = new Challenges(content, upstream, (name) => settings(name).challenge === 'verbatim');

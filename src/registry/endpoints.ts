@@ -1,7 +1,7 @@
 import { RegistryError } from '../oci/error.ts';
 import { getBlob } from './blob.ts';
 import type { Endpoints, Exchange, Reply, Route } from './exchange.ts';
-import { getLive } from './live.ts';
+import { getList } from './lists.ts';
 import { getManifest } from './manifest.ts';
 import { storedReply } from './only-if-cached.ts';
 import { ping } from './ping.ts';
@@ -24,7 +24,7 @@ export function createEndpoints(registry: Registry): Endpoints {
         return getBlob(registry, exchange, route);
       case 'tags':
       case 'referrers':
-        return getLive(registry, exchange, route);
+        return getList(registry, exchange, route);
       case 'catalog':
       case 'upload':
         throw new RegistryError('UNSUPPORTED');

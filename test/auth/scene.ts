@@ -16,7 +16,7 @@ export type Method = (typeof METHODS)[number];
 export interface Piece {
   readonly what: string;
   readonly rest: string;
-  /** What a rightful reader gets; `undefined` where the upstream itself has to be asked. */
+  /** What a rightful reader gets; `undefined` for lists, which the upstream makes, or we of what is here. */
   readonly bytes: Buffer | undefined;
   readonly digest?: string;
 }

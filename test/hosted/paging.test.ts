@@ -1,8 +1,8 @@
 import test from 'ava';
 import fc from 'fast-check';
 import { Catalog } from '../../src/hosted/catalog.ts';
-import { MAX_PAGE, nextLink, pageOf, parsePage } from '../../src/hosted/paging.ts';
 import { isRepositoryName } from '../../src/oci/name.ts';
+import { MAX_PAGE, nextLink, pageOf, parsePage } from '../../src/oci/paging.ts';
 import { FileBackend } from '../../src/store/file-backend.ts';
 import { directoryOf } from '../store/directory.ts';
 import { MemoryBackend } from '../store/memory-backend.ts';

@@ -1,4 +1,4 @@
-import { RegistryError } from '../oci/error.ts';
+import { RegistryError } from './error.ts';
 
 /** Entries of a list at the most, asked for or not. */
 export const MAX_PAGE = 10_000;
