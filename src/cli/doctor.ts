@@ -1,4 +1,6 @@
+import { existsSync } from 'node:fs';
 import { isIP } from 'node:net';
+import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/error.ts';
 import { bounded } from '../doctor/bounded.ts';
@@ -6,6 +8,7 @@ import { type Check, type Finding, problem } from '../doctor/finding.ts';
 import { clientChecks, type Gateway } from './doctor-client.ts';
 import { askUpstreams } from './doctor-egress.ts';
 import { gatewayChecks } from './doctor-gateway.ts';
+import { programName } from './program.ts';
 
 export interface DoctorOptions {
   /** `HOST[:PORT]` of a gateway elsewhere: this machine is a client of it. */
@@ -18,6 +21,7 @@ export interface DoctorOptions {
 /** A finding, and the check that has it. */
 type Told = Finding & { readonly check: string };
 
+const ROOT = join(import.meta.dirname, '..', '..');
 /** Milliseconds for one check with all of its questions. */
 const LIMIT = 20_000;
 
@@ -78,7 +82,13 @@ function mistake(line: string): Told {
 async function run({ name, find }: Check): Promise<readonly Told[]> {
   const late = problem('took too long', 'something that it asks hangs', 'run layover doctor again');
   const found = await bounded(find().catch(failed), [late], LIMIT);
-  return found.map((finding) => ({ check: name, ...finding }));
+  return found.map((finding) => ({ check: name, ...finding, ...('fix' in finding && { fix: typed(finding.fix) }) }));
+}
+
+/** As somebody types it here, for commands that are for this machine. */
+function typed(fix: string): string {
+  const program = programName({ root: ROOT, cwd: process.cwd(), path: process.env.PATH ?? '', has: existsSync });
+  return fix.replace(/(^|; )(?:sudo )?layover (?=setup |ca export )/g, `$1sudo ${program} `);
 }
 
 function failed(error: unknown): readonly Finding[] {

@@ -38,6 +38,9 @@ export interface ReachFacts {
   readonly error?: string;
 }
 
+/** The system found no address for a name. */
+const NAMELESS: ReadonlySet<string> = new Set(['ENOTFOUND', 'EAI_AGAIN']);
+
 /** Whether the gateway is reached from a client. */
 export function judgeReach({ gateway, fingerprint, error }: ReachFacts): readonly Finding[] {
   if (fingerprint !== undefined)
@@ -55,7 +58,9 @@ export function judgeReach({ gateway, fingerprint, error }: ReachFacts): readonl
         problem(
           `no gateway answers at http://${gateway}: ${error}`,
           'this machine cannot pull through it',
-          `on the gateway: layover doctor, and open its ports: sudo ufw allow 443/tcp; sudo ufw allow ${port}/tcp`,
+          NAMELESS.has(error)
+            ? 'name it by its IP address: layover doctor --gateway 192.0.2.10'
+            : `on the gateway: layover doctor, and open its ports: sudo ufw allow 443/tcp; sudo ufw allow ${port}/tcp`,
         ),
       ];
 }

@@ -27,6 +27,10 @@ async function probePort(
   const { host, port, allow, fallbackPort } = address;
   const bound = await bind(host, port);
   const answers = bound === 'taken' ? await whoAnswers(door, reachable(host), port, roots) : 'nobody';
+  const fellBack =
+    fallbackPort !== undefined &&
+    answers !== 'gateway' &&
+    (await whoAnswers(door, reachable(host), fallbackPort, roots)) === 'gateway';
   const holder = bound === 'taken' ? await holderOf(port) : undefined;
   return {
     key: `listen.${door}`,
@@ -35,7 +39,7 @@ async function probePort(
     bound,
     answers,
     restricted: allow !== undefined,
-    ...(fallbackPort !== undefined && { fallbackPort }),
+    ...(fallbackPort !== undefined && { fallbackPort, fellBack }),
     ...(holder && { holder }),
   };
 }

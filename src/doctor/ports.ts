@@ -6,8 +6,9 @@ export interface PortFacts {
   readonly key: 'listen.https' | 'listen.http' | 'listen.admin';
   readonly host: string;
   readonly port: number;
-  /** The port that is taken instead, where nobody wrote one. */
+  /** The port that is taken instead, where nobody wrote one, and whether the gateway answers there. */
   readonly fallbackPort?: number;
+  readonly fellBack?: boolean;
   /** What comes of binding it: nothing hinders, somebody has it, this user may not, or the system's code. */
   readonly bound: 'free' | 'taken' | 'forbidden' | (string & {});
   /** Who answers there; somebody who has it may say nothing. */
@@ -26,6 +27,7 @@ export function judgePorts(facts: readonly PortFacts[]): readonly Finding[] {
 function judgePort(facts: PortFacts): Finding[] {
   const { key, host, port, bound, answers, restricted } = facts;
   if (answers === 'gateway') return [ok(`the gateway answers on port ${port}`)];
+  if (bound === 'free' && facts.fellBack) return [fallen(facts)];
   if (bound === 'free') return [ok(`port ${port} is free`)];
   if (bound === 'taken') return restricted && answers === 'nobody' ? [closed(facts)] : [taken(facts)];
   if (bound === 'forbidden') return [forbidden(facts)];
@@ -52,6 +54,15 @@ function taken({ key, port, holder, fallbackPort }: PortFacts): Finding {
     `port ${port} is taken by ${by}`,
     why,
     `${stop}; or ${configure(listen(key, port === 5000 ? 5001 : port + 8000))}`,
+  );
+}
+
+/** The port was not to be had when the gateway was started. */
+function fallen({ port, fallbackPort }: PortFacts): Finding {
+  return warning(
+    `the gateway answers on port ${fallbackPort} instead of ${port}`,
+    `clients ask for registries on port ${port} alone`,
+    `sudo sysctl -w net.ipv4.ip_unprivileged_port_start=${port}, and start the gateway again; or let something forward ${port} to ${fallbackPort}`,
   );
 }
 

@@ -8,6 +8,7 @@ import { type Identity, UpstreamError, type UpstreamRequest } from '../upstream/
 import { type Network, reasonOf } from '../upstream/network.ts';
 import type { Proxies } from '../upstream/proxy.ts';
 import type { Upstream } from '../upstream/upstream.ts';
+import { bounded } from './bounded.ts';
 import { shakeHands } from './handshake.ts';
 import { aheadOf, isSignedBy } from './roots.ts';
 import type { UpstreamFacts } from './upstreams.ts';
@@ -53,20 +54,19 @@ export function unaskedUpstream({ name, urls: [url] }: UpstreamConfig, error: un
   return { name, url: url?.href ?? '', isGateway: false, notices: [], answer: { failure: 'files', message } };
 }
 
-async function locate(
-  url: URL,
-  { network, roots }: Egress,
-): Promise<Pick<UpstreamFacts, 'addresses' | 'unresolved' | 'isGateway'>> {
-  try {
-    const addresses = (await network.resolve(hostOf(url))).map(({ address }) => address);
-    const [address] = addresses;
-    if (address === undefined || url.protocol !== 'https:' || roots.length === 0)
-      return { addresses, isGateway: false };
-    const { certificate } = await shakeHands({ address, port: portOf(url), name: hostOf(url) });
-    return { addresses, isGateway: isSignedBy(certificate, roots) };
-  } catch (error) {
-    return { unresolved: reasonOf(error), isGateway: false };
-  }
+type Location = Pick<UpstreamFacts, 'addresses' | 'unresolved' | 'isGateway'>;
+
+async function locate(url: URL, { network, roots }: Egress): Promise<Location> {
+  const resolved = network.resolve(hostOf(url)).then(
+    (found) => ({ addresses: found.map(({ address }) => address) }),
+    (error: unknown) => ({ unresolved: reasonOf(error) }),
+  );
+  const location = await bounded(resolved, { unresolved: 'ETIMEOUT' });
+  const [address] = 'addresses' in location ? location.addresses : [];
+  if (address === undefined || url.protocol !== 'https:' || roots.length === 0)
+    return { ...location, isGateway: false };
+  const { certificate } = await shakeHands({ address, port: portOf(url), name: hostOf(url) });
+  return { ...location, isGateway: isSignedBy(certificate, roots) };
 }
 
 async function ask(config: UpstreamConfig, { open }: Egress): Promise<UpstreamFacts['answer']> {

@@ -49,6 +49,8 @@ test('a client reaches the gateway, or something else, or nothing', async (t) =>
   const away = judgeReach({ gateway: 'nas.lan:5000', error: 'ECONNREFUSED' });
   t.deepEqual(said(away), ['problem: no gateway answers at http://nas.lan:5000: ECONNREFUSED']);
   t.regex(fixes(away)[0] ?? '', /sudo ufw allow 5000\/tcp/);
+  const nameless = judgeReach({ gateway: 'nas.lan:5000', error: 'ENOTFOUND' });
+  t.deepEqual(fixes(nameless), ['name it by its IP address: layover doctor --gateway 192.0.2.10']);
 });
 
 test('a gateway in a container whose image comes through itself is warned of', (t) => {

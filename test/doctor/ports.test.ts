@@ -11,6 +11,9 @@ import { probePorts, reachable } from '../../src/doctor/ports-probe.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { fixes, said } from './findings.ts';
 
+/** No port that the system would choose, and another one for each process. */
+const FREE_PORT = 20_000 + (process.pid % 10_000);
+
 const FREE: PortFacts = {
   key: 'listen.https',
   host: '::',
@@ -54,6 +57,20 @@ test('a port that this user may not have breaks the start, or is fallen back fro
   t.deepEqual(said(found), ['problem: this user may not listen on port 443']);
   t.regex(fixes(found)[0] ?? '', /^sudo sysctl -w net\.ipv4\.ip_unprivileged_port_start=443/);
   t.is(judgePorts([{ ...FREE, bound: 'forbidden', fallbackPort: 8443 }])[0]?.status, 'warning');
+});
+
+test('a gateway that fell back to another port is told, also where the port is free by now', async (t) => {
+  await using gateway = await TestGateway.start({ upstreams: [] });
+  const config = await configOf({});
+  const roots = [new X509Certificate(await gateway.rootCertificate())];
+  const found = async (fallbackPort: number) => {
+    const https = [{ host: '127.0.0.1', port: FREE_PORT, fallbackPort }] as const;
+    return judgePorts(await probePorts({ listen: { ...config.listen, https } }, roots));
+  };
+  t.deepEqual(said(await found(gateway.tlsPort)), [
+    `warning: the gateway answers on port ${gateway.tlsPort} instead of ${FREE_PORT}`,
+  ]);
+  t.deepEqual(said(await found(Number(new URL(gateway.own).port))), [`ok: port ${FREE_PORT} is free`]);
 });
 
 test('an address that is not of this machine cannot be bound', (t) => {

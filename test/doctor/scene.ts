@@ -102,7 +102,7 @@ export class Scene implements AsyncDisposable {
   /** Types what the first finding about names under a title says. */
   async type(title: string, fingerprint: string): Promise<void> {
     const finding = this.outcomes[title]?.findings.find(({ check, status }) => check === 'names' && status !== 'ok');
-    const [, command = ''] = /^layover (.*?)(?: \(|;|$)/.exec(finding && 'fix' in finding ? finding.fix : '') ?? [];
+    const [, command = ''] = /^sudo node \S+ (setup .*?)(?: \(|;|$)/.exec(finding && 'fix' in finding ? finding.fix : '') ?? [];
     const args = command.replace('SHA256', fingerprint).split(' ');
     await execute(process.execPath, [MAIN, ...args], { cwd: this.dir });
   }
