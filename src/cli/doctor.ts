@@ -3,7 +3,8 @@ import { isIP } from 'node:net';
 import { join } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { ConfigError } from '../config/error.ts';
-import { bounded } from '../doctor/bounded.ts';
+import { parseDuration } from '../config/grammar.ts';
+import { bounded, patience } from '../doctor/bounded.ts';
 import { type Check, type Finding, problem } from '../doctor/finding.ts';
 import { clientChecks, type Gateway } from './doctor-client.ts';
 import { askUpstreams } from './doctor-egress.ts';
@@ -16,19 +17,22 @@ export interface DoctorOptions {
   readonly json?: boolean | undefined;
   /** Where the files of the machine lie; `/` when absent. */
   readonly root?: string | undefined;
+  /** How long one question may take, as the configuration spells durations. */
+  readonly timeout?: string | undefined;
 }
 
 /** A finding, and the check that has it. */
 type Told = Finding & { readonly check: string };
 
 const ROOT = join(import.meta.dirname, '..', '..');
-/** Milliseconds for one check with all of its questions. */
-const LIMIT = 20_000;
+/** One check asks some after each other. */
+const QUESTIONS = 4;
 
 /** Looks at this machine and its network, and ends the process: with 1 when something is broken. */
 export async function doctor(load: () => Promise<Config>, options: DoctorOptions): Promise<never> {
   const { json = false, root = '/' } = options;
   const gateway = options.gateway === undefined ? undefined : gatewayAt(options.gateway);
+  patience.question = durationOf(options.timeout) ?? patience.question;
   const told: Told[] = [];
   const tell = (findings: readonly Told[]): void => {
     told.push(...findings);
@@ -60,6 +64,12 @@ function write(text: string): Promise<void> {
   });
 }
 
+function durationOf(text: string | undefined): number | undefined {
+  const milliseconds = text === undefined ? undefined : parseDuration(text);
+  if (text === undefined || (milliseconds !== undefined && milliseconds > 0)) return milliseconds;
+  throw new ConfigError([`--timeout: expected a duration such as 20s, got ${JSON.stringify(text)}`]);
+}
+
 function gatewayAt(text: string): Gateway {
   if (isIP(text) === 6) return { typed: text, host: text };
   const [, host, port] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
@@ -81,7 +91,7 @@ function mistake(line: string): Told {
 
 async function run({ name, find }: Check): Promise<readonly Told[]> {
   const late = problem('took too long', 'something that it asks hangs', 'run layover doctor again');
-  const found = await bounded(find().catch(failed), [late], LIMIT);
+  const found = await bounded(find().catch(failed), [late], QUESTIONS * patience.question);
   return found.map((finding) => ({ check: name, ...finding, ...('fix' in finding && { fix: typed(finding.fix) }) }));
 }
 

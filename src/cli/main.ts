@@ -10,7 +10,7 @@ const USAGE = `usage: layover [command] [--config FILE]
   restart         replace the processes of a running one without a failed pull (processes: 2 and more)
   check           say what is wrong with the configuration, and what is doubtful
   doctor          say what is wrong with this machine and its network, why it matters and what to type; on a client
-                  machine with --gateway HOST[:PORT]; [--json] [--root DIR]
+                  machine with --gateway HOST[:PORT]; [--timeout 5s] [--json] [--root DIR]
   config schema   the JSON Schema of the configuration file
   names           the names that have to lead to the gateway; --format hosts|dnsmasq|corefile with --address IP[,IP…]:
                   for a hosts file, or for a name server (dnsmasq, CoreDNS); [--out FILE]
@@ -56,6 +56,7 @@ const OPTIONS = {
   default: { type: 'boolean' },
   apply: { type: 'boolean' },
   root: { type: 'string' },
+  timeout: { type: 'string' },
 } as const;
 
 /** Commands of one or two words that others follow. */

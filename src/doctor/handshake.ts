@@ -2,7 +2,7 @@ import type { X509Certificate } from 'node:crypto';
 import { isIP } from 'node:net';
 import { type SecureContext, type TLSSocket, connect as tlsConnect } from 'node:tls';
 import { reasonOf } from '../upstream/network.ts';
-import { PATIENCE } from './bounded.ts';
+import { patience } from './bounded.ts';
 
 /** What came of a TLS handshake. */
 export interface Handshake {
@@ -26,7 +26,7 @@ export interface Peer {
 }
 
 /** Shakes hands and hangs up, whatever is shown. */
-export function shakeHands({ address, port, name, trust }: Peer, limit = PATIENCE): Promise<Handshake> {
+export function shakeHands({ address, port, name, trust }: Peer, limit = patience.question): Promise<Handshake> {
   const { promise, resolve } = Promise.withResolvers<Handshake>();
   const socket = tlsConnect({
     host: address,

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { PATIENCE } from './bounded.ts';
+import { patience } from './bounded.ts';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
 /** Nobody's bundle is larger. */
@@ -39,7 +39,10 @@ export interface Introduction {
 /** Asks the plain listener at `origin` for the root, as new clients do. */
 export async function introduce(origin: string): Promise<Introduction> {
   try {
-    const response = await fetch(`${origin}/ca.crt`, { signal: AbortSignal.timeout(PATIENCE), redirect: 'error' });
+    const response = await fetch(`${origin}/ca.crt`, {
+      signal: AbortSignal.timeout(patience.question),
+      redirect: 'error',
+    });
     const text = response.ok && Number(response.headers.get('content-length')) < MOST ? await response.text() : '';
     await response.body?.cancel().catch(() => {});
     const ahead = aheadOf(response.headers.get('date') ?? undefined, Date.now());

@@ -8,7 +8,7 @@ import { type Identity, UpstreamError, type UpstreamRequest } from '../upstream/
 import { type Network, reasonOf } from '../upstream/network.ts';
 import type { Proxies } from '../upstream/proxy.ts';
 import type { Upstream } from '../upstream/upstream.ts';
-import { bounded } from './bounded.ts';
+import { bounded, patience } from './bounded.ts';
 import { shakeHands } from './handshake.ts';
 import { aheadOf, isSignedBy } from './roots.ts';
 import type { UpstreamFacts } from './upstreams.ts';
@@ -22,8 +22,8 @@ export interface Egress {
   readonly roots: readonly X509Certificate[];
 }
 
-/** Milliseconds for an answer with all that it takes: tokens, redirects, other URLs. */
-const LIMIT = 8_000;
+/** An answer takes tokens, redirects and other URLs, so several questions. */
+const QUESTIONS = 2;
 /** Docker's own name for it: a HEAD of it says how many pulls are left, and counts as none. */
 const METER = 'ratelimitpreview/test';
 
@@ -71,7 +71,8 @@ async function locate(url: URL, { network, roots }: Egress): Promise<Location> {
 
 async function ask(config: UpstreamConfig, { open }: Egress): Promise<UpstreamFacts['answer']> {
   const started = performance.now();
-  const signal = AbortSignal.timeout(LIMIT);
+  const limit = QUESTIONS * patience.question;
+  const signal = AbortSignal.timeout(limit);
   try {
     const { status, headers, body } = await open(config.name).request(questionFor(config, signal));
     body.on('error', () => {}).destroy();
@@ -85,16 +86,16 @@ async function ask(config: UpstreamConfig, { open }: Egress): Promise<UpstreamFa
       ...(remaining !== undefined && { remaining }),
     };
   } catch (error) {
-    if (!(error instanceof UpstreamError)) return { failure: 'unreachable', message: withoutAnswer(error) };
+    if (!(error instanceof UpstreamError)) return { failure: 'unreachable', message: withoutAnswer(error, limit) };
     const { failure, message, retryAfter, cause } = error;
     const code = cause === undefined ? undefined : reasonOf(cause);
     return { failure, message, ...(code && { code }), ...(retryAfter !== undefined && { retryAfter }) };
   }
 }
 
-function withoutAnswer(error: unknown): string {
+function withoutAnswer(error: unknown, limit: number): string {
   const isLate = error instanceof Error && error.name === 'TimeoutError';
-  return isLate ? `no answer within ${LIMIT / 1_000} s` : reasonOf(error);
+  return isLate ? `no answer within ${limit / 1_000} s` : reasonOf(error);
 }
 
 function questionFor(config: UpstreamConfig, signal: AbortSignal): UpstreamRequest {

@@ -34,10 +34,14 @@ async function doctor(
 ): Promise<Said & { readonly dir: string }> {
   const dir = directoryOf(t);
   await writeFile(join(dir, 'gateway.yaml'), config);
-  const child = spawn(process.execPath, [MAIN, 'doctor', '--config', 'gateway.yaml', '--root', dir, ...args], {
-    cwd: dir,
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
+  const child = spawn(
+    process.execPath,
+    [MAIN, 'doctor', '--config', 'gateway.yaml', '--root', dir, '--timeout', '60s', ...args],
+    {
+      cwd: dir,
+      stdio: ['ignore', 'pipe', 'pipe'],
+    },
+  );
   const [out, err, [code]] = await Promise.all([text(child.stdout), text(child.stderr), once(child, 'exit')]);
   return { code: code as number, out, err, dir };
 }
@@ -120,6 +124,12 @@ test('a configuration with mistakes is the only thing found', async (t) => {
     ],
   );
   t.regex(found[0]?.message ?? '', /^gateway\.yaml:1:1 lisen: expected/);
+});
+
+test('a time that is none is a wrong call', async (t) => {
+  const { code, err } = await doctor(t, '', '--timeout', 'soon');
+  t.is(code, 2);
+  t.regex(err, /^--timeout: expected a duration such as 20s, got "soon"/);
 });
 
 test('a gateway that is named wrongly is a wrong call', async (t) => {

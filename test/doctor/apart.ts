@@ -20,7 +20,7 @@ export async function runApart(
   const isolation = ['-m', '-n', '--pid', '--fork', '--kill-child', '--mount-proc'];
   const node = [process.execPath, '--disable-warning=ExperimentalWarning', program];
   try {
-    const { stdout } = await promisify(execFile)('unshare', [...isolation, ...node, dir], { timeout: 110_000 });
+    const { stdout } = await promisify(execFile)('unshare', [...isolation, ...node, dir], { timeout: 280_000 });
     return JSON.parse(stdout);
   } finally {
     await rm(dir, { recursive: true, force: true, maxRetries: 5 });

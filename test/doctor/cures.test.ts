@@ -4,7 +4,7 @@ import { canOverlay, runApart } from './apart.ts';
 import { said } from './findings.ts';
 
 test('what the doctor says is typed as it stands, and then it finds nothing any more', async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   const programs = ['update-ca-certificates'];
   const outcomes = canOverlay() ? await runApart(join(import.meta.dirname, 'cures.ts'), programs) : undefined;
   if (outcomes === undefined) {

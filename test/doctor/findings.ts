@@ -1,4 +1,8 @@
+import { patience } from '../../src/doctor/bounded.ts';
 import type { Finding } from '../../src/doctor/finding.ts';
+
+// Machines that run tests may be busy with others.
+patience.question = 60_000;
 
 /** A line of `layover doctor --json`. */
 export type Told = Finding & { readonly check: string };

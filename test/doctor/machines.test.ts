@@ -8,7 +8,7 @@ import type { Outcome } from './scene.ts';
 let outcomes: Readonly<Record<string, Outcome>> | undefined;
 
 test.before(async (t) => {
-  t.timeout(120_000);
+  t.timeout(300_000);
   outcomes = await runApart(join(import.meta.dirname, 'machines.ts'), ['faketime', 'strace', 'setpriv']);
 });
 

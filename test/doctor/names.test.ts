@@ -102,7 +102,7 @@ test("the gateway's own names have to lead to it", (t) => {
 
 /** As a program does that asks a name server for both kinds of addresses. */
 function asking(server: NameServer): Lookup {
-  const resolver = new dns.Resolver({ timeout: 2_000, tries: 2 });
+  const resolver = new dns.Resolver({ timeout: 30_000, tries: 1 });
   resolver.setServers([server.authority]);
   return async (host) =>
     (await Promise.all([resolver.resolve4(host).catch(() => []), resolver.resolve6(host).catch(() => [])])).flat();

@@ -52,7 +52,7 @@ export class Scene implements AsyncDisposable {
   /** Puts files of the machine over those that decide how names are found. */
   async resolve(): Promise<void> {
     await this.mount('/etc/hosts', '127.0.0.1 localhost\n');
-    await this.mount('/etc/resolv.conf', 'nameserver 127.0.0.1\noptions timeout:2 attempts:2\n');
+    await this.mount('/etc/resolv.conf', 'nameserver 127.0.0.1\noptions timeout:30 attempts:1\n');
     await this.mount('/etc/nsswitch.conf', 'hosts: files dns\n');
   }
 
@@ -89,11 +89,11 @@ export class Scene implements AsyncDisposable {
   /** As {@link doctor}, of the files that programs here see. */
   async ask(title: string, args: readonly string[], under: readonly string[] = [], env: object = {}): Promise<void> {
     const node = [process.execPath, '--disable-warning=ExperimentalWarning', MAIN];
-    const [program = '', ...rest] = [...under, ...node, 'doctor', '--json', ...args];
+    const [program = '', ...rest] = [...under, ...node, 'doctor', '--json', '--timeout', '60s', ...args];
     const child = spawn(program, rest, {
       stdio: ['ignore', 'pipe', 'inherit'],
       cwd: this.dir,
-      env: { ...process.env, ...env },
+      env: { ...process.env, NODE_COMPILE_CACHE: join(this.dir, 'compiled'), ...env },
     });
     const [out, [code]] = await Promise.all([text(child.stdout), once(child, 'exit')]);
     this.outcomes[title] = { code: Number(code), findings: out === '' ? [] : JSON.parse(out) };
@@ -102,7 +102,8 @@ export class Scene implements AsyncDisposable {
   /** Types what the first finding about names under a title says. */
   async type(title: string, fingerprint: string): Promise<void> {
     const finding = this.outcomes[title]?.findings.find(({ check, status }) => check === 'names' && status !== 'ok');
-    const [, command = ''] = /^sudo node \S+ (setup .*?)(?: \(|;|$)/.exec(finding && 'fix' in finding ? finding.fix : '') ?? [];
+    const [, command = ''] =
+      /^sudo node \S+ (setup .*?)(?: \(|;|$)/.exec(finding && 'fix' in finding ? finding.fix : '') ?? [];
     const args = command.replace('SHA256', fingerprint).split(' ');
     await execute(process.execPath, [MAIN, ...args], { cwd: this.dir });
   }
