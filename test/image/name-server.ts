@@ -8,7 +8,8 @@ import { Daemon, run } from '../clients/process.ts';
 import { NameServer } from '../faults/name-server.ts';
 import { expect } from './expect.ts';
 
-const VERSION = 'v1.15.0';
+/** Of CoreDNS, as in compose.yaml. */
+export const VERSION = 'v1.15.0';
 const SOURCE = join(import.meta.dirname, 'coredns/main.go');
 const PORT = 5301;
 const REAL = ['198.51.100.7', '2001:db8::7'];

@@ -40,7 +40,7 @@ async function everything(storage: Storage): Promise<void> {
   await step('the image says what it is', () => inspected(storage));
   await step('the image holds what runs and nothing else', () => lean(storage));
   const walk = join(import.meta.dirname, 'walk.ts');
-  await runIsolated(walk, ['--folder', folder], 180_000, (line) => report(JSON.parse(line) as Result)).catch(
+  await runIsolated(walk, ['--folder', folder], 400_000, (line) => report(JSON.parse(line) as Result)).catch(
     (cause: Error) => report({ name: 'the container', milliseconds: 0, error: cause.message }),
   );
 }

@@ -69,9 +69,19 @@ async function start(upstream: Upstream): Promise<void> {
   const listen = { HTTPS: `${gatewayAddress}:443`, HTTP: `${gatewayAddress}:5000` };
   const variables = Object.entries(listen).flatMap(([name, address]) => ['--env', `LAYOVER_LISTEN_${name}=${address}`]);
   // Without systemd nothing would ask for its health by itself.
-  const own = ['--detach', '--name', CONTAINER, '--network', 'host', '--health-interval', 'disable'];
-  await storage.podman(['run', ...own, ...confinement, ...volumes, ...variables, IMAGE]);
-  const deadline = performance.now() + 30_000;
+  const own = [
+    '--detach',
+    '--name',
+    CONTAINER,
+    '--ulimit',
+    'host',
+    '--network',
+    'host',
+    '--health-interval',
+    'disable',
+  ];
+  await storage.podman(['run', ...own, ...confinement, ...volumes, ...variables, IMAGE], { timeout: 180_000 });
+  const deadline = performance.now() + 60_000;
   while (!(await fetch('http://127.0.0.1:9464/readyz').catch(() => undefined))?.ok) {
     if (performance.now() > deadline) throw new Error(await storage.podman(['logs', CONTAINER]));
     await sleep(20);

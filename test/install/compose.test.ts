@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import test from 'ava';
 import { parse } from 'yaml';
 import { FORMATS } from '../../src/cli/names.ts';
+import { VERSION } from '../image/name-server.ts';
 import { readDocument } from '../support/markdown.ts';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -56,7 +57,7 @@ test('every folder that the image writes to is a volume that stays', (t) => {
     t.true(services.layover?.volumes?.includes(`${folder.replace('/layover/', '')}:${folder}`), folder);
 });
 
-test('the name server reads what the command of the gateway writes, and asks what the gateway asks', (t) => {
+test('the name server is the one that is tested, reads what the gateway writes for it, and asks whom the gateway asks', (t) => {
   const { names, dns, layover } = services;
   const command = names?.command ?? [];
   const after = (option: string) => command[command.indexOf(option) + 1] ?? '';
@@ -65,6 +66,7 @@ test('the name server reads what the command of the gateway writes, and asks wha
   t.true(names?.volumes?.includes('names:/layover/data'));
   t.true(dns?.volumes?.includes('names:/names:ro'));
   t.deepEqual(dns?.command, ['-conf', join('/names', after('--out').replace('data/', ''))]);
+  t.is(dns?.image, `docker.io/coredns/coredns:${VERSION.slice(1)}`);
   t.is(names?.environment?.LAYOVER_DNS_SERVERS, layover?.environment?.LAYOVER_DNS_SERVERS);
 });
 
