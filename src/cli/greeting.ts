@@ -8,8 +8,8 @@ import type { Layover } from '../main.ts';
 import { nextSteps, outsideAddress, type Start, urlHost } from './next-steps.ts';
 import { programName } from './program.ts';
 
-/** Of the built-in defaults: a name that nobody has made known. */
-const DEFAULT_NAME = 'gateway.lan';
+/** The default, which nobody has made known, and what means another machine on each. */
+const NO_HELP = ['gateway.lan', 'localhost'];
 const ROOT = join(import.meta.dirname, '..', '..');
 
 const NOT_443 = `         clients ask for those names on port 443 alone: forward it to this port, or let the next start have it by
@@ -80,7 +80,8 @@ function outsideOf(http: AddressInfo, names: readonly string[]): Start['outside'
   if (isLoopback(http)) return undefined;
   if (!isEverywhere(http)) return { host: http.address };
   const host =
-    names.find((name) => name !== DEFAULT_NAME) ?? (isInContainer() ? undefined : outsideAddress(networkInterfaces()));
+    names.find((name) => !NO_HELP.includes(name)) ??
+    (isInContainer() ? undefined : outsideAddress(networkInterfaces()));
   return host === undefined ? 'unknown' : { host };
 }
 

@@ -30,7 +30,7 @@ export interface Walk {
 
 /** A program: starts the unit under a systemd of its own, in this network, which is to be empty; prints a {@link Walk}. */
 const PROJECT = join(import.meta.dirname, '..', '..');
-const PATIENCE = 60_000;
+const PATIENCE = 200_000;
 const CONFIG = 'etc/layover/gateway.yaml';
 const FILES = 'find /etc /var | sort; cat /etc/passwd /etc/group';
 const page = await readDocument('docs/install.md');

@@ -48,11 +48,11 @@ test('the unit waits longer for its end than running answers get', async (t) => 
 });
 
 test('installed under systemd as the page says, it serves on port 443 without root, reloads, stops, and leaves no trace', async (t) => {
-  t.timeout(300_000);
+  t.timeout(600_000);
   if (skipped(t, await obstacle())) return;
   let told = '';
   const program = join(import.meta.dirname, 'systemd-walk.ts');
-  await runIsolated(program, [], 250_000, (line) => {
+  await runIsolated(program, [], 500_000, (line) => {
     told = line;
   });
   const { digests, ping, status, accessLog, log, stopped, files } = JSON.parse(told) as Walk;

@@ -7,7 +7,7 @@ import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
 import { NODE } from '../../pack/node.ts';
-import { readDocument } from '../support/markdown.ts';
+import { markedBlock, readDocument } from '../support/markdown.ts';
 import { run, walk } from './installed.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
@@ -30,7 +30,7 @@ function obstacles(): string[] {
 
 function testHere(title: string, implementation: (t: ExecutionContext) => Promise<void>): void {
   test.serial(title, async (t) => {
-    t.timeout(400_000);
+    t.timeout(900_000);
     if (obstacle === '') return implementation(t);
     t.log(`skipped: ${obstacle}`);
     t.pass();
@@ -70,6 +70,13 @@ testHere('an archive is all there is in an otherwise empty root, and serves from
   const [digest, name] = (await readFile(`${archive}.sha256`, 'utf8')).trim().split('  ');
   t.is(digest, await sha256(archive));
   t.is(join(dir, 'out', name ?? ''), archive);
+
+  const page = markedBlock(await readDocument('docs/install.md'), 'archive');
+  const typed = page.replaceAll('sudo ', '').replace(/^layover$/m, 'layover check');
+  const aside = ['/opt', '/usr/local/bin'].map((folder) => `mount -t tmpfs tmpfs ${folder}`).join(' && ');
+  const options = { cwd: join(dir, 'out'), env: ENVIRONMENT };
+  const followed = await execute('unshare', ['-m', 'sh', '-euc', `${aside}\n${typed}`], options);
+  t.regex(followed.stdout, /: OK\nthe configuration is right\n/);
 
   const empty = await unpack(archive, join(dir, 'empty root'));
   const held = await readdir(empty);

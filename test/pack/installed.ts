@@ -91,10 +91,10 @@ async function greetingOf(child: Program, complaints: Promise<string>): Promise<
   return JSON.parse(line) as Greeting;
 }
 
-/** What the operator's log has beside the registry that was switched off, and the age of Node. */
+/** What was said beside the age of Node; a registry that is switched off is no more than a warning. */
 function troubles(complaints: string): string[] {
   const lines = complaints.split('\n').filter((line) => line !== '');
-  return lines.filter((line) => !/"level":"info"|^layover: warning: Node\.js|does not answer|unreachable/.test(line));
+  return lines.filter((line) => !/"level":"(?:info|warn)"|^layover: warning: Node\.js/.test(line));
 }
 
 /** Relative paths: an installation may see another root than we do. */

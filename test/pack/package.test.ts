@@ -4,8 +4,9 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import test, { type ExecutionContext } from 'ava';
+import { markedBlock, readDocument } from '../support/markdown.ts';
 import { sourceFiles } from '../support/source-files.ts';
-import { run, walk } from './installed.ts';
+import { type Installed, run, walk } from './installed.ts';
 
 const ROOT = join(import.meta.dirname, '..', '..');
 /** What `npm pack` reads. */
@@ -40,13 +41,17 @@ async function pack(directory: string): Promise<Packed> {
   return { directory, tarball: join(directory, told.filename), files: told.files.map(({ path }) => path).sort() };
 }
 
-/** The tarball installed into an empty directory, as `npm install` does it on this machine. */
-async function install(t: ExecutionContext): Promise<string> {
+/** The tarball installed as the page says, in a prefix of its own. */
+async function install(t: ExecutionContext): Promise<Installed> {
   const prefix = await mkdtemp(join(tmpdir(), 'layover-installed-'));
   t.teardown(() => rm(prefix, { recursive: true, force: true, maxRetries: 5 }));
-  const args = ['install', '--prefix', prefix, '--prefer-offline', '--no-audit', '--no-fund', '--loglevel=error'];
-  await execute('npm', [...args, packed.tarball], { cwd: prefix, env: ENVIRONMENT });
-  return prefix;
+  const dir = join(prefix, 'elsewhere');
+  await mkdir(dir);
+  const PATH = `${join(prefix, 'bin')}${delimiter}${ENVIRONMENT.PATH}`;
+  const env = { ...ENVIRONMENT, PATH, npm_config_prefix: prefix, npm_config_prefer_offline: 'true' };
+  const script = markedBlock(await readDocument('docs/install.md'), 'npm').replace(/^layover start$/m, 'layover check');
+  await execute('sh', ['-euc', script], { cwd: packed.directory, env });
+  return { command: ['layover'], dir, env };
 }
 
 test('the package holds the program as JavaScript, its configuration and its pages, and nothing else', (t) => {
@@ -93,25 +98,18 @@ function lengths(text: string): number[] {
   return text.split('\n').map(({ length }) => length);
 }
 
-test('installed into an empty directory, it checks, serves with two processes, shows and reports', async (t) => {
-  t.timeout(200_000);
-  const prefix = await install(t);
-  const dir = join(prefix, 'elsewhere');
-  await mkdir(dir);
-  await walk(t, { command: [join(prefix, 'node_modules', '.bin', 'layover')], dir, env: ENVIRONMENT });
+test('installed as the page says, it checks, serves with two processes, shows and reports', async (t) => {
+  t.timeout(600_000);
+  await walk(t, await install(t));
 });
 
 test('under an older Node an installed package says what it needs', async (t) => {
-  t.timeout(200_000);
-  const prefix = await install(t);
+  t.timeout(600_000);
+  const installed = await install(t);
   const older = "Object.defineProperty(process,'versions',{value:{...process.versions,node:'24.9.0'}})";
-  const { npm_node_execpath: _, npm_config_user_agent: __, ...env } = ENVIRONMENT as NodeJS.ProcessEnv;
-  const installed = {
-    command: [join(prefix, 'node_modules', '.bin', 'layover')],
-    dir: prefix,
-    env: { ...env, NODE_OPTIONS: `--import=data:text/javascript,${older}` },
-  };
-  const { code, out, err } = await run(t, installed, 'start');
+  const { npm_node_execpath: _, npm_config_user_agent: __, ...env } = installed.env ?? {};
+  const NODE_OPTIONS = `--import=data:text/javascript,${older}`;
+  const { code, out, err } = await run(t, { ...installed, env: { ...env, NODE_OPTIONS } }, 'start');
   t.deepEqual([code, out], [1, '']);
   t.regex(err, /^layover: this needs Node\.js 26 or newer, and this is v\d.*\n.*archive/);
 });
