@@ -24,6 +24,8 @@ export interface RequestEvent {
   readonly upstream?: string;
   readonly repository?: string;
   readonly reference?: string;
+  /** The user of ours that was logged in. */
+  readonly user?: string;
   readonly status: number;
   readonly cache: CacheResult;
   /** One word or short phrase from a closed list: why the cache result is what it is. */
@@ -145,6 +147,8 @@ export interface Events {
   received: { readonly digest: string; readonly bytes: number };
   follower: { readonly phase: 'joined' | 'left' };
   proof: { readonly upstream: string; readonly result: 'granted' | 'refused' };
+  /** Somebody showed a user name and a password of ours; `limited`: too often, so that it was not looked at. */
+  login: { readonly result: 'accepted' | 'refused' | 'limited' };
   certificates: CertificatesEvent;
   content: ContentEvent;
   space: SpaceEvent;

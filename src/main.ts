@@ -11,6 +11,7 @@ import { openGateway } from './main/doors.ts';
 import { isOwnAddress } from './main/own-address.ts';
 import { furnish } from './main/rooms.ts';
 import { readFiles, Upstreams } from './main/upstreams.ts';
+import { openUsers } from './main/users.ts';
 import type { Fetches } from './pages/fetches.ts';
 import { openLayout } from './store/layout.ts';
 import { startTelemetry, type Telemetry } from './telemetry/telemetry.ts';
@@ -57,6 +58,7 @@ export async function startLayover(
   { now = Date.now, silent = false, member }: StartOptions = {},
 ): Promise<Layover> {
   const layout = await openLayout(config.storage.root);
+  const users = await openUsers(config, layout, now);
   const root = await openRoot(rootOptions(config));
   const listening: number[] = [];
   const network = openNetwork(config, env, listening);
@@ -70,12 +72,13 @@ export async function startLayover(
   const listen = member === undefined ? config.listen : withDescriptors(config.listen, member.descriptors);
   const metrics = member && new CrewMetrics(telemetry, member.crew);
   const doors = { identity, upstreams, telemetry, rooms, disk, crew: member?.crew, metrics, isReady: () => isReady };
-  const gateway = openGateway({ ...config, listen }, doors);
+  const gateway = openGateway({ ...config, listen }, { ...doors, users });
   const close = once(async (drain) => {
     isReady = false;
     identity[Symbol.dispose]();
     await gateway.close(drain);
     rooms.hosted[Symbol.dispose]();
+    users?.users[Symbol.dispose]();
     await rooms.cache.close();
     await rooms.upkeep[Symbol.asyncDispose]();
     await rooms.space[Symbol.asyncDispose]();
@@ -97,7 +100,9 @@ export async function startLayover(
       const outcome = reload(current, next);
       // The files of an upstream that was taken away may be gone before it is.
       const named = Object.values(outcome.config.upstreams).filter(({ name }) => next.upstreams[name] !== undefined);
-      const files = upstreams.use(outcome.config, await readFiles(named));
+      const read = await readFiles(named);
+      await users?.users.reload();
+      const files = upstreams.use(outcome.config, read);
       current = outcome.config;
       telemetry.setLevel(current.log.level);
       identity.present(new Set(presentedHosts(current).keys()));

@@ -34,6 +34,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   cache: { imports: ['oci', 'events', 'store', 'upstream', 'auth'], packages: ['lru-cache'] },
   registry: { imports: ['oci', 'events', 'store', 'cache', 'auth'] },
   hosted: { imports: ['oci', 'events', 'store', 'cache', 'registry'] },
+  users: { imports: ['oci', 'events', 'auth', 'registry'], packages: ['bcryptjs'] },
   fleet: { imports: ['events', 'config'] },
   tls: { imports: ['events'], packages: ['node-forge'] },
   gateway: { imports: ['oci', 'events', 'config', 'auth', 'registry', 'tls'], packages: ['http-proxy-3'] },

@@ -16,6 +16,8 @@ export interface Caller {
   readonly offline?: boolean;
   /** Epoch milliseconds when the credential ends, where that is known. */
   readonly expires?: number;
+  /** On our own names, where there are users: what was shown is right. Without a user, a token that is nobody's. */
+  readonly login?: { readonly user?: string };
 }
 
 export const ANONYMOUS: Caller = { principal: 'anonymous' };

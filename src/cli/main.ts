@@ -22,6 +22,8 @@ const USAGE = `usage: layover [command] [--config FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
                   [--map docker-images=docker.io], what has no counterpart is said on standard error
+  user            add NAME, remove NAME, list: the users of users.file, or of --file FILE; the password is asked for, or
+                  read from standard input with --password-stdin
   nginx-compat    render: the include files of an nginx in front; [--out DIR]
                   certificate: what it shows its clients, with the key; --out FILE
   ca show         the root CA: fingerprint, file, and what it vouches for
@@ -57,12 +59,15 @@ const OPTIONS = {
   apply: { type: 'boolean' },
   root: { type: 'string' },
   timeout: { type: 'string' },
+  file: { type: 'string' },
+  'password-stdin': { type: 'boolean' },
 } as const;
 
 /** Commands of one or two words that others follow. */
 const WITH_WORDS: ReadonlySet<string> = new Set([
   'setup',
   'log report',
+  'user',
   'import-config zot',
   'import-config distribution',
 ]);
@@ -105,6 +110,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./import-config.ts')).importConfig('zot', positionals.slice(2), values);
       case 'import-config distribution':
         return await (await import('./import-config.ts')).importConfig('distribution', positionals.slice(2), values);
+      case 'user':
+        return say(await (await import('./user.ts')).user(positionals.slice(1), values, load));
       case 'nginx-compat render':
         return say(await (await import('./nginx-compat.ts')).renderFront(await load(), values));
       case 'nginx-compat certificate':

@@ -1,10 +1,11 @@
-import { stat, statfs } from 'node:fs/promises';
+import { readFile, stat, statfs } from 'node:fs/promises';
 import { BlockList, isIPv6 } from 'node:net';
 import { dirname } from 'node:path';
 import type { Config, UpstreamConfig } from '../config/config.ts';
 import { isWildcard, presentedHosts, wildcardOf } from '../config/lookup.ts';
 import { unknownVariables } from '../config/variables.ts';
 import { certificateWarnings, readCertificates } from '../tls/identity.ts';
+import { parseHtpasswd } from '../users/htpasswd.ts';
 
 /** Something that a configuration may say, but that is hardly meant. `key` is a path in the file or a variable. */
 export interface Warning {
@@ -27,6 +28,7 @@ export async function warningsOf(config: Config, env: NodeJS.ProcessEnv): Promis
     ...upstreams.flatMap(wideAccounts),
     ...(await certificateTroubles(config)),
     ...(await Promise.all(upstreams.map(fileTroubles))).flat(),
+    ...(await userTroubles(config)),
     ...(await fleetingStorage(config.storage.root)),
   ];
 }
@@ -135,6 +137,28 @@ async function fileTroubles({ name, ca, clientCert, credentials }: UpstreamConfi
   for (const [index, { passwordFile }] of credentials.entries())
     add(`${credentialsKey(credentials, index)}.passwordFile`, await fileTrouble(passwordFile, true));
   return found;
+}
+
+/** Below it, a stolen file is guessed quickly. */
+const WEAK = 10;
+
+async function userTroubles({ users: { file } }: Config): Promise<Warning[]> {
+  if (file === undefined) return [];
+  try {
+    const entries = parseHtpasswd(await readFile(file, 'utf8'), file);
+    const weak = [...entries].filter(([, { cost }]) => cost < WEAK).map(([name]) => name);
+    const trouble = await fileTrouble(file, true);
+    const messages = [
+      ...(trouble === undefined ? [] : [trouble]),
+      ...(entries.size === 0 ? [`${file} names no users: add one by "layover user add NAME"`] : []),
+      ...(weak.length === 0
+        ? []
+        : [`bcrypt with a cost below ${WEAK} for ${weak.join(', ')}: set those passwords anew by "layover user add"`]),
+    ];
+    return messages.map((message) => ({ key: 'users.file', message }));
+  } catch (error) {
+    return [{ key: 'users.file', message: error instanceof Error ? error.message : String(error) }];
+  }
 }
 
 async function fileTrouble(file: string, secret: boolean): Promise<string | undefined> {

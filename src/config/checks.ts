@@ -25,6 +25,7 @@ export function crossCheck(root: Place, layered: unknown): Mistake[] {
       namespaces.filter((name) => !isTemplate(layered, name)),
     ),
     ...checkHosted(root, layered, [...namespaces, ...claims.map(({ host }) => host).filter(isWildcard)]),
+    ...checkUsers(root, layered),
     ...checkClaims(root, claims),
     ...checkNames(root, layered, claims),
     ...namespaces.flatMap((name) => checkWildcards(root, layered, name)),
@@ -90,6 +91,19 @@ function checkHosted(root: Place, layered: unknown, namespaces: readonly string[
       return namespaces.includes(first) || namespaces.includes(wildcardOf(first));
     })
     .map(({ path }) => wrongValue(root, path, 'a prefix that is no namespace of upstreams'));
+}
+
+/** What is for users alone would be for nobody. */
+function checkUsers(root: Place, layered: unknown): Mistake[] {
+  if ((valueAt(layered, ['users', 'file']) ?? undefined) !== undefined) return [];
+  const keys = [
+    ['hosted', 'push'],
+    ['hosted', 'read'],
+    ['mirror', 'read'],
+  ];
+  return keys
+    .filter((path) => valueAt(layered, path) === 'users')
+    .map((path) => wrongValue(root, path, 'users.file to be set as well'));
 }
 
 /** An upstream is one registry, or a pattern for many: never both, and its URLs follow. */

@@ -118,14 +118,24 @@ export interface Config {
     };
   };
   /** Namespace that our own names mean when nothing else is said. */
-  readonly mirror: { readonly default?: string };
+  readonly mirror: {
+    readonly default?: string;
+    /** Who may read what is cached, on our own names. */
+    readonly read: 'anyone' | 'users';
+  };
   readonly hosted: {
     /** Patterns of the repositories that are ours. */
     readonly repositories: readonly string[];
     /** Who may push to them. */
-    readonly push: 'none' | 'anyone';
+    readonly push: 'none' | 'users' | 'anyone';
+    /** Who may read them. */
+    readonly read: 'anyone' | 'users';
     /** Patterns of the repositories where whoever may push may delete, too. */
     readonly delete: readonly string[];
+  };
+  readonly users: {
+    /** Absolute path of an htpasswd file; without it there are no users. */
+    readonly file?: string;
   };
   readonly grants: { readonly offline: number };
   readonly upstreams: Readonly<Record<string, UpstreamConfig>>;

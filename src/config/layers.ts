@@ -37,8 +37,9 @@ export const DEFAULTS: Tree = {
   storage: { root: './data', size: '50g', reserve: '5g', evict: { high: 0.95, low: 0.85 }, keep: [] },
   dns: { servers: [], pins: {} },
   log: { level: 'info', access: { file: './logs/access.log', format: 'json', maxSize: '100m', keep: 5 } },
-  mirror: { default: 'docker.io' },
-  hosted: { repositories: [], push: 'none', delete: [] },
+  mirror: { default: 'docker.io', read: 'anyone' },
+  hosted: { repositories: [], push: 'none', read: 'anyone', delete: [] },
+  users: {},
   grants: { offline: '24h' },
 };
 

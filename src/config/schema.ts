@@ -169,8 +169,14 @@ export const schema = map({
       keep: z.int({ error: KEPT }).min(0, KEPT).max(1000, KEPT),
     }),
   }),
-  mirror: map({ default: z.string({ error: 'a namespace of upstreams' }).nullish() }),
-  hosted: map({ repositories: patterns, push: choice('none', 'anyone'), delete: patterns }),
+  mirror: map({ default: z.string({ error: 'a namespace of upstreams' }).nullish(), read: choice('anyone', 'users') }),
+  hosted: map({
+    repositories: patterns,
+    push: choice('none', 'users', 'anyone'),
+    read: choice('anyone', 'users'),
+    delete: patterns,
+  }),
+  users: map({ file: path.nullish() }),
   grants: map({ offline: duration }),
   upstreams: z.record(z.string(), upstream.nullable(), { error: 'a map' }),
 });

@@ -29,7 +29,11 @@ export function settle(written: WrittenConfig, cwd: string, httpsIsWritten: bool
     },
     log: { ...written.log, access: { ...access, file: access.file === '-' ? '-' : resolve(cwd, access.file) } },
     // The built-in default goes when its upstream was removed.
-    mirror: namespace === undefined || upstreams[namespace] === undefined ? {} : { default: namespace },
+    mirror: {
+      read: written.mirror.read,
+      ...(namespace !== undefined && upstreams[namespace] !== undefined && { default: namespace }),
+    },
+    users: written.users.file == null ? {} : { file: resolve(cwd, written.users.file) },
     upstreams,
   });
 }

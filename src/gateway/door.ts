@@ -8,20 +8,26 @@ import type { Arrival } from './arrival.ts';
 export interface RouteTable extends Lookup {
   /** Our own host names and addresses, lower case. */
   readonly names: ReadonlySet<string>;
-  readonly hosted: Config['hosted'];
+  readonly hosted: RoutedConfig['hosted'];
+  /** Tokens are given out on our own names. */
+  readonly issuesTokens: boolean;
   /** What our own names mean when nothing else is said. */
   readonly fallback?: UpstreamConfig | undefined;
   /** The paths of our own pages. */
   readonly pages: Pick<ReadonlySet<string>, 'has'>;
 }
 
-export type RoutedConfig = Pick<Config, 'upstreams' | 'names' | 'hosted' | 'mirror'>;
+export interface RoutedConfig extends Pick<Config, 'upstreams' | 'names'> {
+  readonly hosted: Omit<Config['hosted'], 'read'>;
+  readonly mirror: Pick<Config['mirror'], 'default'>;
+  readonly users?: Config['users'];
+}
 
 export function routeTable(config: RoutedConfig, pages: RouteTable['pages']): RouteTable {
   const lookup = openLookup(config);
   const names = new Set(['localhost', ...config.names.map((name) => name.toLowerCase())]);
   const fallback = config.mirror.default === undefined ? undefined : lookup.upstream(config.mirror.default);
-  return { ...lookup, names, hosted: config.hosted, fallback, pages };
+  return { ...lookup, names, hosted: config.hosted, issuesTokens: config.users?.file !== undefined, fallback, pages };
 }
 
 /** The host a client may be taken to have meant, with what it is to us; `undefined` presented: our own name. */

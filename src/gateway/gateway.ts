@@ -13,9 +13,9 @@ import { createServe, type ServeOptions } from './serve.ts';
 const { createServer } = process.getBuiltinModule('node:http');
 
 export interface GatewayOptions
-  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'pages' | 'via'>,
+  extends Pick<ServeOptions, 'endpoints' | 'identify' | 'identifyUser' | 'pages' | 'via'>,
     Omit<PassThroughOptions, 'via'> {
-  readonly config: Pick<Config, 'listen' | 'metrics' | 'names' | 'mirror' | 'hosted' | 'upstreams'>;
+  readonly config: Pick<Config, 'listen' | 'metrics'> & RoutedConfig;
   readonly tls: ServerOptions;
   /** Serves the addresses `listen.admin`, and `/metrics` on the plain ones if public; without it they are not bound. */
   readonly admin?: RequestListener;

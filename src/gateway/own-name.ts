@@ -27,6 +27,8 @@ export function routeOwnName(table: RouteTable, method: string, origin: string, 
   if (endpoint.kind === 'catalog' && named === undefined && isRead(method)) {
     return { kind: 'registry', door: 'own', origin, route: { kind: 'catalog', query: rest } };
   }
+  if (endpoint.kind === 'token' && table.issuesTokens && (method === 'GET' || method === 'POST'))
+    return { kind: 'registry', door: 'own', origin, route: { kind: 'token', query } };
   const name = nameOf(endpoint);
   const found = named === undefined ? locateByPath(table, name) : located('mirror', cached(named, name));
   if (!isRead(method) || endpoint.kind === 'upload') {
@@ -80,10 +82,10 @@ function pushable({ hosted }: RouteTable, name: string, repository: Repository |
   if (repository?.root !== 'hosted') {
     throw new RegistryError('DENIED', `${name} is not hosted here: to push it, add a pattern to hosted.repositories`);
   }
-  if (hosted.push === 'anyone') return repository;
+  if (hosted.push !== 'none') return repository;
   throw new RegistryError(
     'DENIED',
-    `${name} is hosted here, but nobody may push: to allow it, set hosted.push: anyone`,
+    `${name} is hosted here, but nobody may push: to allow it, set hosted.push: users, or hosted.push: anyone`,
   );
 }
 

@@ -20,6 +20,8 @@ export interface ServeOptions {
   readonly endpoints: Endpoints;
   /** Who an Authorization header makes of a client of an upstream. Only called on the transparent door. */
   readonly identify: (authorization: string | undefined, upstream: string) => Caller | Promise<Caller>;
+  /** Who it makes of a client of our own names, where there are users; throws for one that is wrong. */
+  readonly identifyUser?: ((authorization: string | undefined, origin: string) => Promise<Caller>) | undefined;
   readonly passThrough: PassThrough;
   /** Of our own names; never shown on presented ones. */
   readonly pages: Pages;
@@ -90,13 +92,15 @@ async function replyTo(
       const { authorization } = await options.identify(head.authorization, target.upstream);
       return options.passThrough(request, response, target, authorization);
     }
-    case 'registry':
+    case 'registry': {
+      const caller = await callerOf(options, target, head);
+      trace.user = caller.login?.user;
       return options.endpoints({
         route: target.route,
         door: target.door,
         method: request.method as Exchange['method'],
         origin: target.origin,
-        caller: await callerOf(options, target, head),
+        caller,
         headers: head.fields,
         body: target.route.kind === 'token' ? await readBody(request, response) : NO_BYTES,
         ...(target.route.kind !== 'token' && requestBody(request, response)),
@@ -104,6 +108,7 @@ async function replyTo(
           return trace.signal;
         },
       });
+    }
   }
 }
 
@@ -111,13 +116,13 @@ const DENIED = { cache: 'none', why: 'denied-by-rule' } as const;
 const NOT_CACHED = { cache: 'none', why: 'redirect' } as const;
 const NO_BYTES = new Uint8Array();
 
-/** On our own names a credential is ignored: dockerd sends its login for the Hub to every mirror. */
+/** On our own names without users a credential is ignored: dockerd sends its login for the Hub to every mirror. */
 async function callerOf(
-  { identify }: ServeOptions,
-  { door, route: { kind, ...rest } }: Extract<Target, { kind: 'registry' }>,
+  { identify, identifyUser }: ServeOptions,
+  { door, origin, route: { kind, ...rest } }: Extract<Target, { kind: 'registry' }>,
   { authorization }: RequestHead,
 ): Promise<Caller> {
-  if (door !== 'transparent') return ANONYMOUS;
+  if (door !== 'transparent') return identifyUser?.(authorization, origin) ?? ANONYMOUS;
   const upstream = 'repository' in rest ? rest.repository.upstream : (rest.upstream ?? '');
   return identify(authorization, upstream);
 }

@@ -17,6 +17,8 @@ export class Trace implements Answering {
   bytes = 0;
   target: Target | undefined;
   outcome: Outcome | undefined;
+  /** Of ours, who sent the request. */
+  user: string | undefined;
   readonly #id = randomUUID();
   readonly #started = performance.now();
   readonly #head: Pick<RequestEvent, 'host' | 'httpVersion' | 'userAgent' | 'referer'>;
@@ -75,6 +77,7 @@ export class Trace implements Answering {
 
   #event(): RequestEvent {
     const total = this.#elapsed();
+    const user = this.user ?? this.outcome?.user;
     return {
       id: this.#id,
       client: this.#client,
@@ -83,6 +86,7 @@ export class Trace implements Answering {
       ...this.#head,
       door: this.target !== undefined && 'door' in this.target ? this.target.door : 'own',
       ...asked(this.target),
+      ...(user !== undefined && { user }),
       status: this.#response.headersSent ? this.#response.statusCode : 499,
       cache: this.outcome?.cache ?? 'none',
       why: this.outcome?.why ?? 'unanswered',

@@ -11,10 +11,12 @@ import type { Identity } from '../tls/identity.ts';
 import { keepFresh, tlsOptions } from '../tls/server-options.ts';
 import { toClientError } from '../upstream/failure.ts';
 import { VIA } from '../upstream/via.ts';
+import { withUsers } from '../users/endpoints.ts';
 import type { CrewMetrics } from './crew-metrics.ts';
 import { openPages } from './pages.ts';
 import type { Rooms } from './rooms.ts';
 import type { Upstreams } from './upstreams.ts';
+import type { OpenUsers } from './users.ts';
 
 /** What stands behind the doors. */
 export interface Doors {
@@ -22,6 +24,7 @@ export interface Doors {
   readonly upstreams: Upstreams;
   readonly telemetry: Telemetry;
   readonly rooms: Rooms;
+  readonly users?: OpenUsers | undefined;
   readonly disk: DiskWatch;
   /** The processes that serve beside this one. */
   readonly crew?: Crew | undefined;
@@ -31,7 +34,7 @@ export interface Doors {
 
 /** The gateway before it listens. */
 export function openGateway(config: Config, doors: Doors): Gateway {
-  const { identity, upstreams, telemetry, rooms, disk, crew, metrics, isReady } = doors;
+  const { identity, upstreams, telemetry, rooms, users, disk, crew, metrics, isReady } = doors;
   const shared = {
     isReady,
     warnings: () => [...identity.warnings, ...disk.warnings],
@@ -43,11 +46,13 @@ export function openGateway(config: Config, doors: Doors): Gateway {
     metrics: () => metrics?.text() ?? telemetry.metricsText(),
     metricsType: telemetry.contentType,
   });
+  const endpoints = withHosted(rooms.hosted, createEndpoints({ ...rooms, toClientError }));
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),
     admin: pages.admin === undefined ? admin : withPages(pages.admin, admin),
-    endpoints: withHosted(rooms.hosted, createEndpoints({ ...rooms, toClientError })),
+    endpoints: users === undefined ? endpoints : withUsers(users.logins, config, endpoints),
+    identifyUser: users && ((authorization, origin) => users.logins.identify(authorization, origin)),
     identify: (authorization, upstream) => rooms.callers.identify(authorization, upstream),
     pages: pages.own,
     via: VIA.split(' ')[1] ?? VIA,

@@ -86,6 +86,7 @@ export function furnish(
   return { access, cache, callers, challenges, tokens, hosted, space, upkeep, index, fetches: new Fetches() };
 }
 
-function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
+/** A key for one purpose, the same for all processes of a data directory. */
+export function derive({ grantsKey }: Layout, purpose: string): Uint8Array {
   return new Uint8Array(hkdfSync('sha256', grantsKey, '', purpose, 32));
 }

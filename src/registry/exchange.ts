@@ -8,7 +8,7 @@ import type { Reference, Repository } from '../oci/route.ts';
 /** Everything an endpoint may know about what is asked: no URL, no Host header, no door is looked at after this. */
 export type Route =
   | { readonly kind: 'ping'; readonly upstream?: string }
-  | { readonly kind: 'token'; readonly upstream: string; readonly query: string }
+  | { readonly kind: 'token'; readonly upstream?: string; readonly query: string }
   | {
       readonly kind: 'manifest';
       readonly repository: Repository;
@@ -95,6 +95,8 @@ export interface Outcome {
   readonly stored?: boolean;
   /** Milliseconds waited for the upstream. */
   readonly upstreamTime?: number;
+  /** Who logged in by this exchange. */
+  readonly user?: string;
 }
 
 /**

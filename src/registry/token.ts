@@ -1,3 +1,4 @@
+import { RegistryError } from '../oci/error.ts';
 import type { Exchange, Reply, Route } from './exchange.ts';
 import { type Registry, told } from './registry.ts';
 
@@ -8,6 +9,7 @@ export async function relayToken(
   route: Route & { kind: 'token' },
 ): Promise<Reply> {
   const { body, caller, headers, method, signal } = exchange;
+  if (route.upstream === undefined) throw new RegistryError('UNSUPPORTED', 'no such endpoint', { status: 404 });
   const relayed = registry.tokens.relay(route.upstream, {
     method: method === 'POST' ? 'POST' : 'GET',
     query: new URLSearchParams(route.query),

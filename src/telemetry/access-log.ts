@@ -47,6 +47,7 @@ export function jsonLine(request: RequestEvent, now: Date): string {
     upstream: request.upstream,
     repository: request.repository,
     reference: request.reference,
+    user: request.user,
     kind: request.kind,
     status: request.status,
     cache: request.cache,

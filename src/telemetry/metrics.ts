@@ -67,6 +67,8 @@ export function openMetrics(upstreams: readonly string[], keyOf = (upstream: str
     'upstream',
     'result',
   ]);
+  const logins = counter(registry, 'layover_logins_total', 'Passwords of users that were shown.', ['result']);
+  for (const result of ['accepted', 'refused', 'limited']) logins(0, result);
   const subscriptions = [
     subscribe('request', requests(registry, bound)),
     ...upstreamMetrics(registry, upstreams, bound, keyOf),
@@ -74,6 +76,7 @@ export function openMetrics(upstreams: readonly string[], keyOf = (upstream: str
     subscribe('follower', followers(registry)),
     subscribe('certificates', certificates(registry)),
     subscribe('proof', ({ upstream, result }) => proofs(1, bound(upstream), result)),
+    subscribe('login', ({ result }) => logins(1, result)),
     ...storeMetrics(registry),
   ];
   return {
@@ -111,7 +114,7 @@ function requests(registry: Registry, bound: Bound): Listener<'request'> {
     bytes(request.bytes, upstream, kind, request.cache);
     if (SAVING.has(request.cache)) saved(request.bytes, upstream);
     if (kind === 'token' && request.status === 200) {
-      tokens(1, upstream, request.why === 'offline-token' ? 'gateway' : 'upstream');
+      tokens(1, upstream, request.why === 'offline-token' || request.why === 'own-token' ? 'gateway' : 'upstream');
     }
     firstByte.observe({ cache: request.cache }, request.firstByte / 1000);
   };

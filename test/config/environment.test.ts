@@ -41,10 +41,10 @@ function leavesOf(value: unknown, path = ''): string[] {
 }
 
 test('every key outside upstreams has a variable of its own', (t) => {
-  const { upstreams: _, ...rest } = defaultsFor(undefined);
+  const { upstreams: _, users: __, ...rest } = defaultsFor(undefined);
   const variables = variablesOf({ LAYOVER_NAMES: 'a' });
   const paths = variables.map(({ path }) => path.join('.'));
-  for (const leaf of leavesOf(rest)) t.true(paths.includes(leaf), leaf);
+  for (const leaf of [...leavesOf(rest), 'users.file']) t.true(paths.includes(leaf), leaf);
   t.is(new Set(variables.map(({ name }) => name)).size, variables.length);
   t.true(variables.every(({ name }) => /^LAYOVER(?:_[A-Z]+)+$/.test(name)));
 });
@@ -76,7 +76,7 @@ test('scalars, lists, maps, durations and null are read from variables', async (
   t.is(config.storage.root, join(cwd, 'elsewhere'));
   t.deepEqual(config.dns.servers, ['9.9.9.9', '[2620:fe::fe]:53']);
   t.is(config.grants.offline, 0);
-  t.deepEqual(config.mirror, {});
+  t.deepEqual(config.mirror, { read: 'anyone' });
   t.is(config.log.access.file, '-');
   t.deepEqual(Object.keys(config.dns.pins), ['a.lan', 'b.lan']);
   t.deepEqual(config.dns.pins['b.lan'], ['::1']);

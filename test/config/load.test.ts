@@ -72,8 +72,9 @@ test('without a file the embedded defaults hold', async (t) => {
     level: 'info',
     access: { file: join(cwd, 'logs/access.log'), format: 'json', maxSize: 100 * 2 ** 20, keep: 5 },
   });
-  t.deepEqual(config.mirror, { default: 'docker.io' });
-  t.deepEqual(config.hosted, { repositories: [], push: 'none', delete: [] });
+  t.deepEqual(config.mirror, { default: 'docker.io', read: 'anyone' });
+  t.deepEqual(config.hosted, { repositories: [], push: 'none', read: 'anyone', delete: [] });
+  t.deepEqual(config.users, {});
   t.deepEqual(config.grants, { offline: 86_400_000 });
   t.deepEqual(config.dns.servers, []);
   t.deepEqual(Object.keys(config.dns.pins), []);
@@ -145,7 +146,7 @@ test('null removes an upstream, and the default mirror with it', async (t) => {
   const config = await load('upstreams: { quay.io: null, docker.io: ~ }');
   t.false('quay.io' in config.upstreams);
   t.is(Object.keys(config.upstreams).length, 6);
-  t.deepEqual(config.mirror, {});
+  t.deepEqual(config.mirror, { read: 'anyone' });
   t.false(presentedHosts(config).has('auth.docker.io'));
 });
 
@@ -160,7 +161,7 @@ test('null takes back what an alias or a default brought', async (t) => {
   const config = await load(
     'mirror: { default: null }\nupstreams:\n  ghcr.io: &own { ca: a.pem, credentials: { username: u, passwordFile: p } }\n  quay.io: { <<: *own, ca: null }\n',
   );
-  t.deepEqual(config.mirror, {});
+  t.deepEqual(config.mirror, { read: 'anyone' });
   t.is(upstream(config, 'ghcr.io').ca, join(cwd, 'a.pem'));
   t.false('ca' in upstream(config, 'quay.io'));
   t.like(upstream(config, 'quay.io').credentials, [{ username: 'u', passwordFile: join(cwd, 'p'), serve: [] }]);

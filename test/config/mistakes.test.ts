@@ -68,7 +68,7 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     'listen:\n  htps: ":443"\n  zebra: 1\nupstream: {}\n',
     '2:3 listen.htps: expected one of https, http, admin, proxies, got "htps" (did you mean https?)',
     '3:3 listen.zebra: expected one of https, http, admin, proxies, got "zebra"',
-    '4:1 upstream: expected one of processes, listen, metrics, page, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "upstream" (did you mean upstreams?)',
+    '4:1 upstream: expected one of processes, listen, metrics, page, names, certs, storage, dns, log, mirror, hosted, users, grants, upstreams, got "upstream" (did you mean upstreams?)',
   ],
   [
     'a prototype as a key',
@@ -310,7 +310,7 @@ const WRONG: readonly (readonly [title: string, text: string, ...problems: strin
     '2:9 names[0]: expected a name of our own, got "docker.io", which upstream docker.io presents',
     '2:20 names[1]: expected a host name or an IP address, got 5',
     `3:17 listen.http: expected ${ADDRESS}, got "x"`,
-    '4:1 foo: expected one of processes, listen, metrics, page, names, certs, storage, dns, log, mirror, hosted, grants, upstreams, got "foo"',
+    '4:1 foo: expected one of processes, listen, metrics, page, names, certs, storage, dns, log, mirror, hosted, users, grants, upstreams, got "foo"',
   ],
 ];
 
