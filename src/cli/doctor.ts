@@ -72,7 +72,7 @@ function durationOf(text: string | undefined): number | undefined {
 
 function gatewayAt(text: string): Gateway {
   if (isIP(text) === 6) return { typed: text, host: text };
-  const [, host, port] = /^(\[[\da-f:.]+\]|[^:/@\s]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
+  const [, host, port] = /^(\[[\da-f:.]+\]|[\w.-]+)(?::(\d{1,5}))?$/i.exec(text) ?? [];
   if (host === undefined || Number(port ?? 0) > 65_535)
     throw new ConfigError([
       `--gateway: expected HOST or HOST:PORT such as gateway.lan:5000, got ${JSON.stringify(text)}`,
@@ -95,10 +95,12 @@ async function run({ name, find }: Check): Promise<readonly Told[]> {
   return found.map((finding) => ({ check: name, ...finding, ...('fix' in finding && { fix: typed(finding.fix) }) }));
 }
 
-/** As somebody types it here, for commands that are for this machine. */
+/** As somebody types it here, for commands that are for this machine; what changes it takes its administrator. */
 function typed(fix: string): string {
   const program = programName({ root: ROOT, cwd: process.cwd(), path: process.env.PATH ?? '', has: existsSync });
-  return fix.replace(/(^|; )(?:sudo )?layover (?=setup |ca export )/g, `$1sudo ${program} `);
+  return fix
+    .replace(/(^|; )(?:sudo )?layover (?=setup |ca export )/g, `$1sudo ${program} `)
+    .replace(/: layover (?=names )/g, `: ${program} `);
 }
 
 function failed(error: unknown): readonly Finding[] {

@@ -4,8 +4,8 @@ import { join } from 'node:path';
 import { patience } from './bounded.ts';
 
 const CERTIFICATE = /-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g;
-/** Nobody's bundle is larger. */
-const MOST = 8 * 1024 * 1024;
+/** Bytes; two roots take some thousands. */
+const MOST = 256 * 1024;
 
 /** The certificates in a text of PEM; what is no certificate is left out. */
 export function certificatesIn(text: string): readonly X509Certificate[] {
@@ -43,7 +43,8 @@ export async function introduce(origin: string): Promise<Introduction> {
       signal: AbortSignal.timeout(patience.question),
       redirect: 'error',
     });
-    const text = response.ok && Number(response.headers.get('content-length')) < MOST ? await response.text() : '';
+    const length = Number(response.headers.get('content-length'));
+    const text = response.ok && length > 0 && length < MOST ? await response.text() : '';
     await response.body?.cancel().catch(() => {});
     const ahead = aheadOf(response.headers.get('date') ?? undefined, Date.now());
     return { roots: certificatesIn(text), ...(ahead !== undefined && { ahead }) };

@@ -169,7 +169,5 @@ function failure(
       `see what it says: curl -v ${url}/v2/, and write its real address in urls`,
     );
   const through = proxy === undefined ? '' : ` through the proxy ${proxy}`;
-  const _route =
-    proxy === undefined ? 'where the way out is a proxy, set HTTPS_PROXY' : 'check HTTPS_PROXY and NO_PROXY';
   return problem(`${name}${through}: ${message}`, why, `curl -v ${url}/v2/; ${routeOf(proxy)}`);
 }
