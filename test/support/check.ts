@@ -32,7 +32,7 @@ const WALKS = [
   'test/setup/{apply,real,script,served}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
-  'test/cli/{ca,check,commands,setup}.test.ts',
+  'test/cli/{ca,check,commands,doctor,setup}.test.ts',
   'test/config/examples.test.ts',
   'test/nginx/{beside,walk}.test.ts',
   'test/readme.test.ts',
