@@ -45,7 +45,7 @@ function textOf(config: Config, { addresses, root }: Layover, file: string | und
   const { https, http, admin } = addresses;
   return `
   https  ${authorities(https)}  the registries' own names
-${https.some(({ port }) => port === 443) ? '' : NOT_443}  http   ${authorities(http)}  mirror and path; the root CA at /ca.crt
+${https.some(({ port }) => port === 443) ? '' : NOT_443}  http   ${authorities(http)}  mirror and path; status and setup at /, the root CA at /ca.crt
 ${admin === undefined ? '' : `  admin  ${authorities(admin)}  /livez /readyz /metrics\n`}  data   ${config.storage.root}
   CA     ${join(config.certs.dir, 'ca.crt')}
          SHA-256 ${root.fingerprint}

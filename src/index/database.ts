@@ -8,6 +8,8 @@ import { Sqlite } from './sqlite.ts';
 const VERSION = 1;
 /** Milliseconds within which a use counts as recent. */
 const RECENT = 10_000;
+/** Milliseconds that a blob may take from its first use until it is stored. */
+const COMING = 3_600_000;
 
 /**
  * `digest`: its bytes alone, whose number tells the algorithm. `present`: the last walk that saw the object, 0 when it
@@ -97,14 +99,16 @@ export class Database implements Disposable {
     return this.#walk();
   }
 
-  /** Ends a walk: what it did not see, and nobody stored since, is not here. */
+  /** Ends a walk: what it did not see, and nobody stored since, is not here; what was just used may be on its way. */
   endWalk(walk: number): void {
     const sql = this.#sql;
     sql.transaction(() => {
       sql.run('DELETE FROM edges WHERE parent IN (SELECT id FROM objects WHERE present < ?)', walk);
       sql.run('UPDATE objects SET present = 0, manifest = 0 WHERE present BETWEEN 1 AND ? - 1', walk);
-      sql.run('DELETE FROM objects WHERE present = 0 AND id NOT IN (SELECT child FROM edges)');
-      sql.run('DELETE FROM links WHERE object NOT IN (SELECT id FROM objects WHERE present > 0)');
+      const settled = Date.now() - COMING;
+      sql.run('DELETE FROM links WHERE object IN (SELECT id FROM objects WHERE present = 0 AND used <= ?)', settled);
+      const unlinked = 'id NOT IN (SELECT child FROM edges) AND id NOT IN (SELECT object FROM links)';
+      sql.run(`DELETE FROM objects WHERE present = 0 AND ${unlinked}`);
       sql.run('DELETE FROM repositories WHERE id NOT IN (SELECT repository FROM links)');
       sql.run('UPDATE walks SET ended = max(ended, ?)', walk);
     });
@@ -150,9 +154,11 @@ export class Database implements Disposable {
     });
   }
 
-  /** The namespaced names of the repositories in which something is linked. */
+  /** The namespaced names of the repositories of which something is here. */
   repositories(): readonly string[] {
-    return Array.from(this.#sql.rows('SELECT name FROM repositories'), ([name]) => String(name));
+    const isHere = 'SELECT 1 FROM links JOIN objects o ON o.id = object WHERE repository = r.id AND o.present > 0';
+    const rows = this.#sql.rows(`SELECT name FROM repositories r WHERE EXISTS (${isHere})`);
+    return Array.from(rows, ([name]) => String(name));
   }
 
   /** Up to `limit` repositories of which something is here, the one that was used last first. */

@@ -200,3 +200,20 @@ test('the catalog has what is here, the last used first, and a shared layer tell
   t.deepEqual(after.slice(1), before.slice(1));
   t.is(database.catalog(1).length, 1);
 });
+
+test('a walk does not forget whose a blob is that was used and is not stored yet', async (t) => {
+  const { files } = CacheFiles.make(t);
+  const layer = await files.blob('docker.io/library/a', Buffer.from('layer'));
+  await files.manifest('docker.io/library/a', [layer]);
+  using database = new Database();
+  const journal = new Journal();
+  const coming = `sha256:${'c'.repeat(64)}`;
+  for (const event of files.events) journal.note(event);
+  journal.note({ phase: 'used', digest: coming, repository: 'docker.io/library/a' });
+  database.apply(journal.take());
+  const [before] = database.catalog(1);
+  await rebuild(files.backend, database, unpaced);
+  journal.note({ phase: 'stored', digest: coming, size: 1000 });
+  database.apply(journal.take());
+  t.is(database.catalog(1)[0]?.size, (before?.size ?? 0) + 1000);
+});
