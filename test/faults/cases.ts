@@ -2,6 +2,7 @@ import type { FaultCase } from './case.ts';
 import { bitRot } from './cases/bit-rot.ts';
 import { brokenPieces } from './cases/broken-pieces.ts';
 import { departures, idlers, slowReader } from './cases/clients.ts';
+import { powerCutPushes } from './cases/cut-pushes.ts';
 import { diskFull } from './cases/disk-full.ts';
 import { displacedSources } from './cases/displaced-sources.ts';
 import { encodings } from './cases/encodings.ts';
@@ -29,6 +30,7 @@ import { upstreamCuts } from './cases/upstream-cuts.ts';
 export const cases: readonly FaultCase[] = [
   killedGateway,
   ...powerCuts,
+  ...powerCutPushes,
   upstreamCuts,
   brokenPieces,
   flippedBytes,

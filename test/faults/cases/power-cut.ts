@@ -11,7 +11,7 @@ const BLOBS = 24;
 const LATEST_CUT = 1500;
 
 /** Makes every fsync do nothing and say that it did it. */
-const LYING_DISK = [
+export const LYING_DISK = [
   'strace',
   ...['-D', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null'],
   ...['-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:retval=0'],
