@@ -45,6 +45,8 @@ export async function setup(
 
 async function run(client: Client, mode: Mode, options: SetupOptions, load: () => Promise<Config>): Promise<number> {
   const disk = new Disk(resolve(options.root ?? '/'));
+  if (disk.isMachine && process.platform !== 'linux')
+    throw new Unsuitable('this is for Linux: the page of the gateway has the steps for macOS and Windows');
   const recipe = options.undo === true ? undefined : await recipeFor(client, mode, options, await load(), disk);
   const prepared = prepare(client, recipe?.edits ?? [], disk, (yaml) => readDocument(yaml).root.value);
   const { plan, journals } = prepared;

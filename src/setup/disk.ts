@@ -52,7 +52,8 @@ export class Disk {
     const file = this.#locate(path);
     const model = like === undefined ? statOf(file) : statOf(this.#locate(like));
     const temporary = this.#temporary(file);
-    writeFileSync(temporary, text, 'latin1');
+    // Until it has the mode of what it replaces, nobody else may read it.
+    writeFileSync(temporary, text, { encoding: 'latin1', mode: 0o600 });
     dress(temporary, model, like !== undefined);
     sync(temporary);
     try {

@@ -1,4 +1,5 @@
 import test from 'ava';
+import { putBlock } from '../../src/setup/block.ts';
 import { consequencesOf } from '../../src/setup/commands.ts';
 import { containerdSetting } from '../../src/setup/containerd.ts';
 import { survey } from '../../src/setup/survey.ts';
@@ -61,6 +62,19 @@ for (const [title, text, version, expected] of CASES) {
     t.is(edit?.content.startsWith('version = 2\n') ?? false, edit !== undefined && (text ?? '').trim() === '');
   });
 }
+
+test('what we set ourselves is no reason to leave it out the next time', (t) => {
+  const config = 'version = 2\n';
+  const first = survey(machine({ '/etc/containerd/config.toml': config }), {
+    containerdVersion: 'containerd x 1.6.20~ds1',
+  });
+  const text = putBlock(config, 'containerd', first.containerd.edit?.content ?? '');
+  t.true(text.includes('config_path'));
+  const second = survey(machine({ '/etc/containerd/config.toml': text }), {
+    containerdVersion: 'containerd x v1.6.20',
+  });
+  t.deepEqual(second, first);
+});
 
 function machine(files: Readonly<Record<string, string>>) {
   return { has: (path: string) => path in files, read: (path: string) => files[path] };
