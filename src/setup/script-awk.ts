@@ -4,7 +4,7 @@ TAKE_ENTRY='
   BEGIN { RS = "\001" }
   {
     value = "\"" ENVIRON["VALUE"] "\""
-    gsub(/[][.*+?^$(){}|]/, "\\\\&", value)
+    gsub(/[][*.+?^$(){}|]/, "\\\\&", value)
     s = "[ \t\r\n]*"
     member = "\"" ENVIRON["KEY"] "\"" s ":" s "[[]" s value s "[]]"
     form[1] = s member s ","; form[2] = s "," s member; form[3] = s member s

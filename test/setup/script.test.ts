@@ -40,6 +40,16 @@ function busybox(t: ExecutionContext): Shell | undefined {
   return { program, args: ['sh'], path };
 }
 
+/** With these of the awks that systems have, as far as this machine has them. */
+function awks(t: ExecutionContext): readonly Shell[] {
+  return ['/usr/bin/mawk', '/usr/bin/gawk'].filter(existsSync).map((program) => {
+    const path = mkdtempSync(join(tmpdir(), 'layover-awk-'));
+    t.teardown(() => rmSync(path, { recursive: true, force: true }));
+    symlinkSync(program, join(path, 'awk'));
+    return { ...DASH, path: `${path}:${DASH.path}` };
+  });
+}
+
 /** A gateway as far as the script needs one, on a port of its own. */
 async function serve(t: ExecutionContext, certificates = root?.pem ?? ''): Promise<Gateway> {
   const server = createServer((request, response) => {
@@ -173,7 +183,11 @@ const DAEMONS: readonly string[] = [
 
 test('the script inserts into every daemon.json as the command does, and refuses what that refuses', async (t) => {
   const gateway = await serve(t);
-  for (const text of DAEMONS) await compare(t, DASH, gateway, 'docker', 'mirror', { '/etc/docker/daemon.json': text });
+  const shells = [DASH, ...awks(t)];
+  for (const [index, text] of DAEMONS.entries()) {
+    const shell = shells[index % shells.length] ?? DASH;
+    await compare(t, shell, gateway, 'docker', 'mirror', { '/etc/docker/daemon.json': text });
+  }
 });
 
 const CLASHES: readonly (readonly [Client, Mode, Tree])[] = [
@@ -221,20 +235,24 @@ test('what one of them set up the other undoes, also when somebody changed it si
 
 test('the script takes out its part alone when somebody changed the file since', async (t) => {
   const gateway = await serve(t);
+  const shells = awks(t);
   for (const client of ['docker', 'k3s'] as const) {
-    const trees = [grow(t, settled), grow(t, settled)];
+    const trees = [undefined, ...shells].map(() => grow(t, settled));
     for (const tree of trees) {
       await command(gateway, tree, client, 'auto');
       const edit = 's/json-file/local/; s/quay.io/quay.example/; s/localhost/localhost me/';
       for (const path of Object.keys(settled).filter((name) => /json$|yaml$|hosts$/.test(name)))
         execFileSync('sed', ['-i', edit, tree + path]);
     }
-    const [ours = '', theirs = ''] = trees;
+    const [ours = '', ...theirs] = trees;
     await command(gateway, ours, client);
-    const { out, err } = await run(DASH, gateway, [client, '--undo', '--apply', '--root', theirs]);
-    t.deepEqual(content(theirs), content(ours), `${out}${err}`);
-    t.notRegex(JSON.stringify(content(theirs)), /layover setup|registry-mirrors/);
+    for (const [index, tree] of theirs.entries()) {
+      const { out, err } = await run(shells[index] ?? DASH, gateway, [client, '--undo', '--apply', '--root', tree]);
+      t.deepEqual(content(tree), content(ours), `${out}${err}`);
+      t.notRegex(JSON.stringify(content(tree)), /layover setup|registry-mirrors/);
+    }
   }
+  t.true(shells.length > 0 || !existsSync('/usr/bin/mawk'));
 });
 
 test('two clients share a root, and the script leaves it until the second is undone', async (t) => {

@@ -2,6 +2,9 @@ import { execFile } from 'node:child_process';
 import { X509Certificate } from 'node:crypto';
 import { promisify } from 'node:util';
 import test from 'ava';
+import { loadConfig } from '../../src/config/load.ts';
+import { openSetup } from '../../src/main/setup.ts';
+import { RegistryError } from '../../src/oci/error.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { content, grow, picture, usual } from './trees.ts';
 
@@ -46,4 +49,15 @@ test('what a client sends as its Host is put into no script unless it is a name'
     t.regex(answer, /4\d\d$/, host);
     t.false(answer.includes('#!/bin/sh'), host);
   }
+});
+
+test('nor is it where nobody has looked at it before', async (t) => {
+  const config = await loadConfig({ text: '', env: {}, cwd: '/' });
+  const { script, instructions } = openSetup(config, { rootCertificates: '' });
+  for (const origin of ["http://a';id;'", 'http://a$(id)', 'https://a`id`']) {
+    const request = { origin, query: new URLSearchParams(), accept: [] };
+    t.throws(() => script(request), { instanceOf: RegistryError }, origin);
+    t.deepEqual(instructions(origin), []);
+  }
+  t.regex(JSON.stringify(instructions('https://[2001:db8::1]')), /http:\/\/\[2001:db8::1\]:5000/);
 });
