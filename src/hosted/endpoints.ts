@@ -3,20 +3,20 @@ import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
 import { getBlob } from './blob.ts';
 import { deleteBlob, deleteManifest } from './deletion.ts';
 import type { Hosted } from './hosted.ts';
-import { listReferrers, listRepositories, listTags } from './lists.ts';
+import { listReferrers, listRepositories, listTags, type Names } from './lists.ts';
 import { getManifest, putManifest } from './manifest.ts';
 import { upload } from './upload.ts';
 
-/** The endpoints of hosted repositories; every other request goes to `cached`. */
-export function withHosted(hosted: Hosted, cached: Endpoints): Endpoints {
+/** The endpoints of hosted repositories; every other request goes to `cached`, of whose repositories `names` are listed. */
+export function withHosted(hosted: Hosted, cached: Endpoints, names: Names): Endpoints {
   return async (exchange) => {
     const { route } = exchange;
     const isHosted = route.kind === 'catalog' || ('repository' in route && route.repository.root === 'hosted');
-    return isHosted ? answer(hosted, exchange) : cached(exchange);
+    return isHosted ? answer(hosted, exchange, names) : cached(exchange);
   };
 }
 
-async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
+async function answer(hosted: Hosted, exchange: Exchange, names: Names): Promise<Reply> {
   const { route, method } = exchange;
   const isRead = method === 'GET' || method === 'HEAD';
   switch (route.kind) {
@@ -35,7 +35,7 @@ async function answer(hosted: Hosted, exchange: Exchange): Promise<Reply> {
       if (isRead) return listTags(hosted, route);
       break;
     case 'catalog':
-      return listRepositories(hosted, route);
+      return listRepositories(hosted, route, names);
     case 'referrers':
       if (isRead) return listReferrers(hosted, route);
       break;

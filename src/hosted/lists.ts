@@ -19,10 +19,19 @@ export async function listTags(hosted: Hosted, { repository, query }: Route & { 
   return listed('tags', page, found, `/v2/${name}/tags/list`, { name });
 }
 
-/** Repositories to which an image was pushed, in byte order (distribution's `_catalog`). */
-export async function listRepositories({ catalog }: Hosted, { query }: Route & { kind: 'catalog' }): Promise<Reply> {
+/** Up to `limit` names in byte order that sort after `after`. */
+export type Names = (limit: number, after: string | undefined) => Promise<readonly string[]>;
+
+/** Repositories to which an image was pushed, and `others`, in byte order (distribution's `_catalog`). */
+export async function listRepositories(
+  { catalog }: Hosted,
+  { query }: Route & { kind: 'catalog' },
+  others: Names,
+): Promise<Reply> {
   const page = parsePage(query);
-  const found = page.limit === 0 ? [] : await catalog.list(page.limit + 1, page.after);
+  const limit = page.limit === 0 ? 0 : page.limit + 1;
+  const [own, more] = await Promise.all([catalog.list(limit, page.after), others(limit, page.after)]);
+  const found = [...new Set([...own, ...more])].sort().slice(0, limit);
   return listed('repositories', page, found, '/v2/_catalog', {});
 }
 

@@ -46,7 +46,7 @@ export function openGateway(config: Config, doors: Doors): Gateway {
     metrics: () => metrics?.text() ?? telemetry.metricsText(),
     metricsType: telemetry.contentType,
   });
-  const endpoints = withHosted(rooms.hosted, createEndpoints({ ...rooms, toClientError }));
+  const endpoints = withHosted(rooms.hosted, createEndpoints({ ...rooms, toClientError }), pages.names);
   const gateway = createGateway({
     config,
     tls: tlsOptions(identity),

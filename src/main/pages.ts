@@ -3,6 +3,7 @@ import type { Config } from '../config/config.ts';
 import type { Crew } from '../fleet/crew.ts';
 import type { Pages } from '../gateway/pages.ts';
 import { ruleAgainst } from '../gateway/rules.ts';
+import type { Names } from '../hosted/lists.ts';
 import { cachedRepository } from '../oci/route.ts';
 import { Catalog } from '../pages/catalog.ts';
 import { type Fetch, together } from '../pages/fetches.ts';
@@ -26,11 +27,11 @@ export interface Told extends Pick<Sources, 'isReady' | 'warnings' | 'processes'
   readonly metrics?: CrewMetrics | undefined;
 }
 
-/** The pages of our own names, and those of the admin listener. */
+/** The pages of our own names, those of the admin listener, and the names of what is cached, for everybody. */
 export function openPages(
   config: Pick<Config, 'listen' | 'names' | 'page' | 'upstreams'>,
   told: Told,
-): { readonly own: Pages; readonly admin: Pages | undefined } {
+): { readonly own: Pages; readonly admin: Pages | undefined; readonly names: Names } {
   const { names, page, upstreams } = config;
   const clients = openSetup(config, told.identity);
   const overview = page === 'off' ? undefined : overviewOf(Object.keys(upstreams), told);
@@ -41,6 +42,8 @@ export function openPages(
     body: told.identity.rootCertificates,
   });
   return {
+    // Who keeps from strangers what is cached keeps the names from them too.
+    names: async (limit, after) => (page === 'public' ? ((await overview?.catalog.names(limit, after)) ?? []) : []),
     own: new Map([...own, ['/ca.crt', certificate], ['/setup.sh', clients.script]]),
     admin: overview && pagesOf({ overview, names }),
   };

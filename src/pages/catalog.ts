@@ -33,6 +33,8 @@ const PATIENCE = 1_000;
 interface Listing {
   readonly made: number;
   readonly entries: readonly CatalogEntry[];
+  /** In byte order. */
+  readonly names: readonly string[];
 }
 
 /** What a query asks for: `q` is a part of names, `page` a number from 1. */
@@ -72,6 +74,13 @@ export class Catalog implements Disposable {
     return { state: 'known', query, page: shown, pages, found: found.length, repositories };
   }
 
+  /** Up to `limit` names in byte order that sort after `after`; none while it is not known yet what is here. */
+  async names(limit: number, after = ''): Promise<readonly string[]> {
+    const known = await this.#current();
+    const listing = known === undefined ? undefined : await (this.#making ?? known);
+    return (listing?.names ?? []).filter((name) => name > after).slice(0, limit);
+  }
+
   [Symbol.dispose](): void {
     clearTimeout(this.#forgetting);
   }
@@ -92,7 +101,9 @@ export class Catalog implements Disposable {
 
   async #make(): Promise<Listing | undefined> {
     const all = await this.#read(MOST);
-    this.#listing = all && { entries: await this.#shown(all), made: performance.now() };
+    if (all === undefined) return undefined;
+    const entries = await this.#shown(all);
+    this.#listing = { entries, names: entries.map(({ repository }) => repository).sort(), made: performance.now() };
     return this.#listing;
   }
 

@@ -1,7 +1,9 @@
 import anyTest, { type TestFn } from 'ava';
 import { MediaType } from '../../src/oci/media-type.ts';
-import type { TestGateway } from '../support/gateway.ts';
-import { codeOf, digestOf, EMPTY_CONFIG, pushArtifact, type Sent, send, startHosting } from './stage.ts';
+import { ADA, Registry, smallImage, USERS } from '../auth/scene.ts';
+import { TestGateway } from '../support/gateway.ts';
+import { startUpstream } from '../support/upstream/upstream.ts';
+import { codeOf, digestOf, EMPTY_CONFIG, eventually, pushArtifact, type Sent, send, startHosting } from './stage.ts';
 
 const test = anyTest as TestFn<{ gateway: TestGateway; origin: string }>;
 
@@ -50,7 +52,7 @@ test('a repository to which nothing was pushed is unknown, one without tags has 
   t.deepEqual(await pages(origin, '/v2/team/untagged/tags/list', 'tags'), [[]]);
 });
 
-test('the catalog names what was pushed, in byte order and in pages, and nothing of the cache', async (t) => {
+test('the catalog names what was pushed, in byte order and in pages', async (t) => {
   const gateway = await startHosting();
   t.teardown(() => gateway[Symbol.asyncDispose]());
   const origin = gateway.own;
@@ -66,6 +68,43 @@ test('the catalog names what was pushed, in byte order and in pages, and nothing
   ]);
   await gateway.restart();
   t.deepEqual(await pages(gateway.own, '/v2/_catalog?last=team/a', 'repositories'), [sorted.slice(2)]);
+});
+
+test('the catalog names what is cached and public too, and nothing that is private or forbidden by a rule', async (t) => {
+  const upstream = await startUpstream({ profile: 'hub', users: USERS, tls: false });
+  t.teardown(() => upstream.close());
+  const settings = { 'docker.io': { deny: ['library/denied'] } };
+  const hosted = { repositories: ['team/**', 'myapp'], push: 'anyone' };
+  const gateway = await TestGateway.start({ upstreams: [upstream], settings, config: { hosted } });
+  t.teardown(() => gateway[Symbol.asyncDispose]());
+  using registry = new Registry('hub', gateway);
+  const image = smallImage('catalog');
+  for (const name of ['library/b', 'library/a', 'library/denied']) upstream.add(name, image);
+  upstream.add('acme/private', image, { access: ['ada'] });
+  const ada = await registry.token(['acme/private'], ADA);
+  t.is((await registry.get('acme/private', 'manifests/latest', ada)).status, 200);
+  for (const name of ['library/b', 'library/a', 'library/denied']) {
+    t.is((await registry.ask('path', 'GET', name, 'manifests/latest')).status, name.endsWith('denied') ? 403 : 200);
+  }
+  for (const name of ['team/app', 'myapp']) await pushArtifact(gateway.own, name, 'latest');
+  const all = ['docker.io/library/a', 'docker.io/library/b', 'myapp', 'team/app'];
+  await eventually(async () => (await pages(gateway.own, '/v2/_catalog', 'repositories'))[0]?.length === all.length);
+  t.deepEqual(await pages(gateway.own, '/v2/_catalog', 'repositories'), [all]);
+  t.deepEqual(await pages(gateway.own, '/v2/_catalog?n=3', 'repositories'), [all.slice(0, 3), all.slice(3)]);
+  t.deepEqual(await pages(gateway.own, '/v2/_catalog?last=docker.io/library/a', 'repositories'), [all.slice(1)]);
+});
+
+test('where the page of what is cached is not for everybody, the catalog names what is hosted alone', async (t) => {
+  const upstream = await startUpstream({ profile: 'hub', tls: false });
+  t.teardown(() => upstream.close());
+  upstream.add('library/a', smallImage('kept apart'));
+  const hosted = { repositories: ['myapp'], push: 'anyone' };
+  const gateway = await TestGateway.start({ upstreams: [upstream], config: { hosted, page: 'admin' } });
+  t.teardown(() => gateway[Symbol.asyncDispose]());
+  t.is((await send(gateway.own, 'GET', '/v2/docker.io/library/a/manifests/latest')).status, 200);
+  await pushArtifact(gateway.own, 'myapp', 'latest');
+  await eventually(async () => (await send(gateway.admin, 'GET', '/status.json')).body.includes('library/a'));
+  t.deepEqual(await pages(gateway.own, '/v2/_catalog', 'repositories'), [['myapp']]);
 });
 
 test('what names a subject is listed with its type and annotations, before and after the subject comes', async (t) => {

@@ -82,3 +82,16 @@ test('an index that takes its time keeps no reader waiting for long', async (t) 
   answer.resolve(entries(1));
   t.is((await catalog.find({ query: '', page: 1 })).state, 'known');
 });
+
+test('all names are given in byte order, a page at a time, without the private ones', async (t) => {
+  const open = entries(30).toReversed();
+  using catalog = new Catalog(async () => open, isOpen);
+  const sorted = names({ repositories: open })
+    .filter((name) => !name.includes('private'))
+    .sort();
+  t.deepEqual(await catalog.names(100), sorted);
+  t.deepEqual(await catalog.names(7), sorted.slice(0, 7));
+  t.deepEqual(await catalog.names(7, sorted[6]), sorted.slice(7, 14));
+  using unknown = new Catalog(async () => undefined, isOpen);
+  t.deepEqual(await unknown.names(7), []);
+});
