@@ -93,6 +93,8 @@ async function trust({ config, root, roots, ports, names }: Seen): Promise<reado
 }
 
 function tlsListener({ listen }: Config, ports: readonly PortFacts[]): Parameters<typeof probeTrust>[3] {
+  // What stands in front shows the certificates.
+  if (listen.proxies.length > 0) return { address: '127.0.0.1', port: 443 };
   const [{ host, port, fallbackPort }] = listen.https;
   if (port === 0) return undefined;
   const isThere = ports.some(

@@ -44,6 +44,8 @@ const PUBLISHERS = new Set([
 
 /** Whether this is a container, or one has the gateway's ports. */
 export function isContainer(root: string, holders: readonly Holder[]): boolean {
-  const marked = ['/.dockerenv', '/run/.containerenv'].some((file) => existsSync(join(root, file)));
+  const marked = ['/.dockerenv', '/run/.containerenv', '/run/secrets/kubernetes.io'].some((file) =>
+    existsSync(join(root, file)),
+  );
   return marked || holders.some(({ name }) => PUBLISHERS.has(name));
 }

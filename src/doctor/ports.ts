@@ -40,7 +40,7 @@ function judgePort(facts: PortFacts): Finding[] {
   ];
 }
 
-function taken({ key, port, holder, fallbackPort }: PortFacts): Finding {
+function taken({ key, port, holder, fallbackPort, fellBack }: PortFacts): Finding {
   const by = holder === undefined ? 'another program' : `${holder.name} (process ${holder.pid})`;
   const stop =
     holder === undefined
@@ -50,7 +50,9 @@ function taken({ key, port, holder, fallbackPort }: PortFacts): Finding {
     key === 'listen.https'
       ? `clients ask for registries on port 443 alone${fallbackPort ? `, and the gateway takes ${fallbackPort} instead` : ''}`
       : 'the gateway does not start';
-  return problem(
+  // With a program in front on purpose, that is as it should be.
+  const say = fellBack ? warning : problem;
+  return say(
     `port ${port} is taken by ${by}`,
     why,
     `${stop}; or ${configure(listen(key, port === 5000 ? 5001 : port + 8000))}`,

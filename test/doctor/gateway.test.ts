@@ -1,8 +1,11 @@
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import test from 'ava';
-import { judgeBootstrap } from '../../src/doctor/bootstrap.ts';
+import { isContainer, judgeBootstrap } from '../../src/doctor/bootstrap.ts';
 import { judgeReach, judgeReadiness } from '../../src/doctor/gateway.ts';
 import { probeReadiness } from '../../src/doctor/readiness-probe.ts';
 import { introduce } from '../../src/doctor/roots.ts';
+import { directoryOf } from '../store/directory.ts';
 import { TestGateway } from '../support/gateway.ts';
 import { serve } from '../upstream/support.ts';
 import { fixes, NOBODY, said } from './findings.ts';
@@ -51,6 +54,16 @@ test('a client reaches the gateway, or something else, or nothing', async (t) =>
   t.regex(fixes(away)[0] ?? '', /sudo ufw allow 5000\/tcp/);
   const nameless = judgeReach({ gateway: 'nas.lan:5000', error: 'ENOTFOUND' });
   t.deepEqual(fixes(nameless), ['name it by its IP address: layover doctor --gateway 192.0.2.10']);
+});
+
+test('a container is known by its marks, and by who has the ports', async (t) => {
+  for (const mark of ['.dockerenv', 'run/.containerenv', 'run/secrets/kubernetes.io']) {
+    const root = directoryOf(t);
+    await mkdir(join(root, mark), { recursive: true });
+    t.true(isContainer(root, []), mark);
+  }
+  t.true(isContainer(directoryOf(t), [{ pid: 7, name: 'docker-proxy' }]));
+  t.false(isContainer(directoryOf(t), [{ pid: 7, name: 'node' }]));
 });
 
 test('a gateway in a container whose image comes through itself is warned of', (t) => {

@@ -37,6 +37,7 @@ test('a port that somebody else has is told with who it is and how to stop it', 
   t.deepEqual(fixes(found), [
     `stop it: sudo systemctl disable --now nginx; or in the gateway's configuration: listen: { https: ":8443" }`,
   ]);
+  t.is(judgePorts([{ ...taken, fallbackPort: 8443, fellBack: true }])[0]?.status, 'warning');
   const { holder: _, ...unknown } = taken;
   const nobody = judgePorts([{ ...unknown, key: 'listen.http', port: 5000 }]);
   t.deepEqual(said(nobody), ['problem: port 5000 is taken by another program']);
