@@ -3,6 +3,7 @@ import { X509Certificate } from 'node:crypto';
 import { mkdirSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { docker } from '../clients/clients/docker.ts';
 import { Gateway, gatewayAddress, gatewayName } from '../clients/gateway.ts';
 import { verify } from '../clients/images.ts';
 import { Machine } from '../clients/machine.ts';
@@ -13,6 +14,8 @@ import { REGISTRIES, SCENES, type Scene } from './real-scenes.ts';
 
 const ROOT = '/mnt/root';
 const PATIENCE = 30_000;
+/** The signal is only the beginning of it. */
+const RELOADED = 'grep -q "Reloaded configuration" /mnt/row/docker-*/dockerd.log';
 const REPOSITORY = resolve(import.meta.dirname, '../..');
 
 await play(SCENES.get(process.argv[2] ?? ''));
@@ -47,6 +50,7 @@ async function play(scene: Scene | undefined): Promise<void> {
   await machine.run(['cp', '-a', '/etc', '/tmp/etc']);
 
   await setUp(machine, scene, ['--fingerprint', fingerprint256, '--apply']);
+  if (scene.client === docker) await patiently(() => machine.run(['sh', '-c', RELOADED]));
   const pulled = await patiently(() => running.pull(referenceOf(row, upstream.app), 'amd64'));
   verify(pulled, upstream.app.image, 'amd64');
   await sparing(row, () => pullApp(row, 'amd64'));
@@ -84,8 +88,9 @@ async function isWithoutTrace(machine: Machine): Promise<void> {
 function setUp(machine: Machine, { setup, isScript }: Scene, words: readonly string[]): Promise<Buffer> {
   if (isScript !== true) {
     const main = join(REPOSITORY, 'src/cli/main.ts');
-    return machine.run([process.execPath, main, 'setup', ...setup, '--gateway', gatewayName, ...words]);
+    const argv = [process.execPath, main, 'setup', ...setup, '--gateway', gatewayName, ...words];
+    return machine.run(argv, { timeout: 120_000 });
   }
   const line = `curl -fsS http://${gatewayName}:5000/setup.sh | sh -s -- "$@"`;
-  return machine.run(['sh', '-c', line, 'sh', ...words, ...setup]);
+  return machine.run(['sh', '-c', line, 'sh', ...words, ...setup], { timeout: 120_000 });
 }
