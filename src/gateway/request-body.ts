@@ -52,9 +52,8 @@ async function* paced(request: IncomingMessage, { bytes, window }: Pace): AsyncG
       });
       if (next.done === true) return;
       came += next.value.length;
-      waited += performance.now() - since;
       // Only waiting for the client counts, and not what is done with the bytes.
-      since = Number.POSITIVE_INFINITY;
+      waited += performance.now() - since;
       yield next.value;
     }
   } finally {

@@ -1,3 +1,5 @@
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
 import anyTest, { type TestFn } from 'ava';
 import { bearer, urlOf } from '../pull/doors.ts';
 import { makeBlob } from '../support/content.ts';
@@ -105,6 +107,28 @@ test('an upstream with rules lends nothing, whatever they say', async (t) => {
   const blob = makeBlob('beside what is denied', 3000);
   hub.addBlob('library/base', blob);
   t.is((await send(gateway.own, 'GET', `/v2/library/base/blobs/${blob.digest}`)).status, 200);
-  await eventually(async () => Object.keys(await filesIn(gateway, 'cache')).some((path) => path.startsWith('public/')));
+  const hex = blob.digest.slice('sha256:'.length);
+  const isKept = (paths: readonly string[]): boolean =>
+    ['blobs/', 'public/', 'repositories/'].every((part) =>
+      paths.some((path) => path.startsWith(part) && path.endsWith(hex)),
+    );
+  await eventually(async () => isKept(Object.keys(await filesIn(gateway, 'cache'))));
   t.is(await mount(gateway.own, 'team/a', blob.digest, 'library/base'), 202);
+});
+
+test('a cached blob whose file is damaged is not mounted', async (t) => {
+  const { origin, gateway, hub } = t.context;
+  const blob = makeBlob('damaged in the cache', 300_000);
+  hub.addBlob('library/base', blob);
+  await send(origin, 'GET', `/v2/docker.io/library/base/blobs/${blob.digest}`);
+  const hex = blob.digest.slice('sha256:'.length);
+  const path = `blobs/sha256/${hex.slice(0, 2)}/${hex}`;
+  await eventually(async () => (await filesIn(gateway, 'cache'))[path]);
+  await eventually(async () =>
+    Object.keys(await filesIn(gateway, 'cache')).some((file) => file.startsWith('repositories/') && file.endsWith(hex)),
+  );
+  await using file = await open(join(gateway.dir, 'data', 'cache', path), 'r+');
+  await file.write(Buffer.from('wrong'), 0, 5, 200_000);
+  t.is(await mount(origin, 'team/damaged', blob.digest, 'library/base'), 202);
+  t.is((await filesIn(gateway, 'hosted'))[path], undefined);
 });
