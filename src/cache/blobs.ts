@@ -199,14 +199,9 @@ async function follow(
     await follower[Symbol.asyncDispose]();
     throw error;
   }
-  return {
-    kind: 'content',
-    digest: fill.digest,
-    size: fill.size,
-    body: follower,
-    has: (range) => fill.bytes.has(range),
-    handling,
-  };
+  const { digest, size } = fill;
+  const has: ContentAnswer['has'] = (range) => fill.bytes.has(range);
+  return used(asking, { kind: 'content', digest, size, body: follower, has, handling });
 }
 
 function probeOf({ repository }: Asking, digest: Digest): { readonly kind: 'blob'; readonly path: string } {

@@ -1,4 +1,5 @@
 import test, { type ExecutionContext } from 'ava';
+import type { CatalogPage } from '../../src/pages/catalog.ts';
 import type { Status } from '../../src/pages/status.ts';
 import { until } from '../fleet/fleet.ts';
 import { TestGateway } from '../support/gateway.ts';
@@ -72,4 +73,25 @@ test.serial('an upstream is told to be out of reach until it is back', async (t)
     return (await stateOf(gateway))?.state === 'answering';
   });
   t.pass();
+});
+
+test.serial('an image that was pulled once is listed with all of its bytes', async (t) => {
+  const { gateway, upstream } = await opened(t);
+  const image = makeImage({ seed: 'bytes', layers: [300_000, 2000] });
+  upstream.add('library/nginx', image);
+  // What comes later is not found by reading the files.
+  await until(async () => /^layover_index_ready 1$/m.test(await (await fetch(`${gateway.admin}/metrics`)).text()));
+  let bytes = 0;
+  for (const rest of [
+    ...image.manifests.map(({ digest }) => `manifests/${digest}`),
+    ...blobsOf(image).map((digest) => `blobs/${digest}`),
+  ]) {
+    const answer = await pull(gateway, `nginx/${rest}`);
+    t.is(answer.status, 200, rest);
+    bytes += (await answer.arrayBuffer()).byteLength;
+  }
+  await until(async () => {
+    const { cached } = (await (await fetch(`${gateway.own}/status.json`)).json()) as { cached: CatalogPage };
+    return cached.repositories[0]?.size === bytes;
+  });
 });
