@@ -29,14 +29,16 @@ export interface Told extends Pick<Sources, 'isReady' | 'warnings' | 'processes'
 
 /** The pages of our own names, those of the admin listener, and the names of what is cached, for everybody. */
 export function openPages(
-  config: Pick<Config, 'listen' | 'names' | 'page' | 'upstreams'>,
+  config: Pick<Config, 'listen' | 'mirror' | 'names' | 'page' | 'upstreams'>,
   told: Told,
 ): { readonly own: Pages; readonly admin: Pages | undefined; readonly names: Names } {
-  const { names, page, upstreams } = config;
+  const { mirror, names, page, upstreams } = config;
   const clients = openSetup(config, told.identity);
   const overview = page === 'off' ? undefined : overviewOf(Object.keys(upstreams), told);
   const instructions = (origin: string) => [firstSteps(origin), ...clients.instructions(origin)];
-  const own = pagesOf({ overview: page === 'public' ? overview : undefined, names, instructions });
+  // A page asks nobody who he is: what only users may read, it tells nobody.
+  const isOpen = page === 'public' && mirror.read === 'anyone';
+  const own = pagesOf({ overview: isOpen ? overview : undefined, names, instructions });
   const certificate = () => ({
     contentType: 'application/x-x509-ca-cert',
     body: told.identity.rootCertificates,

@@ -1,10 +1,11 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import test, { type ExecutionContext } from 'ava';
 import { ADA, EVE, piecesOf, type Registry, Scene, smallImage, USERS } from '../auth/scene.ts';
 import { until as eventually } from '../fleet/fleet.ts';
 import { blobsOf, makeImage } from '../support/image.ts';
+import { usersFile } from '../users/stage.ts';
 
 // One after the other: the gateways of one process hear of each other's fetches.
 
@@ -168,3 +169,22 @@ interface Running {
     readonly named: readonly { readonly repository: string; readonly digest: string; readonly size: number }[];
   };
 }
+
+test.serial('where only users may read what is cached, strangers learn nothing of it', async (t) => {
+  const file = await usersFile({ ada: 'secret' });
+  t.teardown(() => rm(dirname(file), { recursive: true }));
+  const { registry, upstream } = await opened(t, { config: { users: { file }, mirror: { read: 'users' } } });
+  upstream.add('library/nginx', smallImage('public'));
+  await pull(registry, 'library/nginx', smallImage('public'));
+  const { own, admin } = registry.gateway;
+  await eventually(async () =>
+    (await (await fetch(`${admin}/status.json`)).text()).includes('docker.io/library/nginx'),
+  );
+  for (const path of ['/', '/status', '/status.json'])
+    t.notRegex(
+      await (await fetch(own + path, { headers: HTML })).text(),
+      /library\/nginx|Hit ratio|Upstream registries/,
+      path,
+    );
+  t.is((await fetch(`${own}/status.json`)).status, 404);
+});
