@@ -1,3 +1,4 @@
+import { RESTARTS } from './commands.ts';
 import type { Edit } from './edit.ts';
 import { authorityOf, type Gateway, urlOf } from './gateway.ts';
 import { type Client, type Mode, recipeOf, type Surroundings } from './recipe.ts';
@@ -60,37 +61,46 @@ export function scriptCommand(gateway: Gateway, client: Client): string {
 
 function script(gateway: Gateway, client: Client): Step {
   return {
-    text: 'This prints what it would change. With --apply at its end it does it, with --undo --apply it takes it out again.',
+    text: 'This prints what it would change. With --apply at its end it does it, with --undo --apply it takes it out again. The fingerprint has to be the one that "layover ca fingerprint" tells on the gateway.',
     command: scriptCommand(gateway, client),
   };
 }
 
+const DOCKER_MORE =
+  'The script does more: for the containerd image store a mirror for every registry; for the classic one, which takes mirrors for Docker Hub alone, the names of the others lead to the gateway';
+const DOCKER_DOWN =
+  'where there is a mirror, pulls go on from the registry; from registries whose names lead to the gateway they fail until it is back, or until this is undone';
+
 function byHand(gateway: Gateway, client: Client, mode: Mode): readonly Step[] {
   const { edits, left, remarks, whenDown } = recipeOf(client, mode, gateway, USUAL);
+  const restarts = RESTARTS.filter(({ path }) => edits.some((edit) => edit.path === path)).map(({ text }) => text);
+  const notes = client === 'docker' ? [DOCKER_MORE, ...remarks.slice(1)] : remarks;
   return [
     ...edits.map(stepOf),
-    ...(mode === 'transparent'
-      ? [{ text: 'Let the system take the root.', command: 'sudo update-ca-certificates' }]
-      : []),
-    ...(client === 'docker' ? [{ text: 'Let docker read it.', command: 'sudo systemctl reload docker' }] : []),
-    ...[...left, ...remarks].map((text) => ({ text: `${sentence(text)}.` })),
-    { text: `While the gateway is down: ${whenDown}.` },
+    ...COMMANDS.filter(([name]) => name === client).map(([, text, command]) => ({ text, command })),
+    ...[...restarts, ...left, ...notes].map((text) => ({ text: sentence(text) })),
+    { text: sentence(`While the gateway is down: ${client === 'docker' ? DOCKER_DOWN : whenDown}`) },
   ];
 }
+
+/** What follows by hand, by client. */
+const COMMANDS: readonly (readonly [Client, string, string])[] = [
+  ['system', 'Let the system take the root.', 'sudo update-ca-certificates'],
+  ['docker', 'Let docker read it.', 'sudo systemctl reload docker'],
+  ['crio', 'Let CRI-O read it.', 'sudo systemctl reload crio'],
+];
 
 function stepOf(edit: Edit): Step {
   switch (edit.kind) {
     case 'file':
-      return { text: 'By hand: this file.', file: edit.path, content: edit.content };
-    case 'block':
-      return {
-        text: `By hand: these lines${edit.below === undefined ? '' : `, indented below ${edit.below}:`}.`,
-        file: edit.path,
-        content: edit.content,
-      };
+      return { text: 'Or by hand, this file:', file: edit.path, content: edit.content };
+    case 'block': {
+      const where = edit.below === undefined ? '' : `, indented below "${edit.below}:"`;
+      return { text: `Or by hand, these lines${where}, in the file`, file: edit.path, content: edit.content };
+    }
     case 'entry':
       return {
-        text: 'By hand: this key beside the others.',
+        text: 'Or by hand, this key beside the others, in the file',
         file: edit.path,
         content: `{ "${edit.key}": ["${edit.value}"] }\n`,
       };
@@ -166,6 +176,10 @@ function pins({ roots }: Gateway): string {
   return roots.map(({ fingerprint }) => fingerprint).join(' or ');
 }
 
+/** Names of programs stay as they are written. */
 function sentence(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
+  const begun = /^(?:ctr|containerd|systemctl|docker)\b/.test(text)
+    ? text
+    : text.charAt(0).toUpperCase() + text.slice(1);
+  return /[.…]$/.test(begun) ? begun : `${begun}.`;
 }
