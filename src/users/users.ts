@@ -20,8 +20,8 @@ export class Users implements Disposable {
   readonly #attempts: Attempts;
   readonly #now: () => number;
   readonly #key = randomBytes(32);
-  /** Passwords that were right, by HMAC. */
-  readonly #right = new Recent<{ readonly hash: string; readonly until: number }>(REMEMBERED);
+  /** Until when (epoch milliseconds) a password counts that was right for an entry, by HMAC of all three. */
+  readonly #right = new Recent<number>(REMEMBERED);
   readonly #running = new Map<string, Promise<boolean>>();
 
   private constructor(file: UsersFile, now: () => number) {
@@ -54,13 +54,12 @@ export class Users implements Disposable {
     const entries = await this.#file.entries();
     const entry = entries.get(name);
     const key = this.#hmac(name, password, entry?.hash ?? '');
-    const known = this.#right.get(key);
-    if (known !== undefined && known.hash === entry?.hash && known.until > this.#now()) return true;
+    if ((this.#right.get(key) ?? 0) > this.#now()) return true;
     const running =
       this.#running.get(key) ?? this.#compute(name, password, entries).finally(() => this.#running.delete(key));
     this.#running.set(key, running);
     const isRight = await running;
-    if (isRight && entry !== undefined) this.#right.set(key, { hash: entry.hash, until: this.#now() + REMEMBERED_FOR });
+    if (isRight) this.#right.set(key, this.#now() + REMEMBERED_FOR);
     return isRight;
   }
 

@@ -35,6 +35,7 @@ async function putFiles(dir: string): Promise<void> {
   for (const [name, content] of [
     ['secrets/docker-hub', 'secret\n'],
     ['secrets/harbor', 'secret\n'],
+    ['secrets/users.htpasswd', ''],
     ['headquarters.pem', createAuthority().ca],
   ] as const) {
     await mkdir(dirname(join(dir, name)), { recursive: true });

@@ -32,11 +32,12 @@ const WALKS = [
   'test/setup/{apply,real,script,served}.test.ts',
   'test/telemetry/shared-log.test.ts',
   'test/bin/launch.test.ts',
-  'test/cli/{ca,check,commands,doctor,setup}.test.ts',
+  'test/cli/{ca,check,commands,doctor,setup,user}.test.ts',
   'test/config/examples.test.ts',
   'test/nginx/{beside,walk}.test.ts',
   'test/readme.test.ts',
   'test/tls/{first-start,go,openssl}.test.ts',
+  'test/users/clients.test.ts',
 ];
 
 /** Waiting for sockets and disks leaves room for more files at a time than there are cores. */
