@@ -1,8 +1,9 @@
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { runIsolated } from '../clients/namespace.ts';
-import { build, makeBase } from './build.ts';
+import { run } from '../clients/process.ts';
+import { build, IMAGE, makeBase } from './build.ts';
 import { inspected, lean } from './contents.ts';
 import { buildCoreDns, leads } from './name-server.ts';
 import { Storage } from './storage.ts';
@@ -32,16 +33,26 @@ console.log(`image: ${results.length - failed} passed, ${failed} failed`);
 if (failed > 0) process.exitCode = 1;
 
 async function everything(storage: Storage): Promise<void> {
-  await step('a name server leads the names to the gateway', async () => leads(await buildCoreDns(CACHE), folder));
+  const coredns = await buildCoreDns(CACHE);
+  await step('a name server leads the names to the gateway', () => leads(coredns, folder));
   const isBuilt = await step('the image is built', async () => {
     await build(storage, await makeBase(storage, folder), folder);
   });
   if (!isBuilt) return;
   await step('the image says what it is', () => inspected(storage));
   await step('the image holds what runs and nothing else', () => lean(storage));
-  const walk = join(import.meta.dirname, 'walk.ts');
-  await runIsolated(walk, ['--folder', folder], 400_000, (line) => report(JSON.parse(line) as Result)).catch(
-    (cause: Error) => report({ name: 'the container', milliseconds: 0, error: cause.message }),
+  await inside('walk.ts', []);
+  const [image, dns] = [join(folder, 'layover.tar'), join(folder, 'coredns.tar')];
+  await storage.podman(['save', '--output', image, IMAGE], { timeout: 180_000 });
+  await run(['tar', '--create', '--file', dns, '--transform', 's/.*/coredns/', '-C', CACHE, basename(coredns)]);
+  await inside('compose.ts', ['--image', image, '--dns', dns]);
+}
+
+/** Runs a program in namespaces of its own, which tells its steps. */
+async function inside(program: string, args: readonly string[]): Promise<void> {
+  const path = join(import.meta.dirname, program);
+  await runIsolated(path, ['--folder', folder, ...args], 400_000, (line) => report(JSON.parse(line) as Result)).catch(
+    (cause: Error) => report({ name: program, milliseconds: 0, error: cause.message }),
   );
 }
 

@@ -16,6 +16,7 @@ import type { Upstream } from '../clients/upstreams/upstream.ts';
 import { blobsOf, makeImage } from '../support/image.ts';
 import { IMAGE } from './build.ts';
 import { expect } from './expect.ts';
+import { step } from './step.ts';
 import { Storage } from './storage.ts';
 
 const CONTAINER = 'gateway';
@@ -40,14 +41,18 @@ async function walk(): Promise<void> {
     cdn: 'production.cloudflare.docker.com',
   })();
   upstream.fake?.add('library/large', LARGE);
-  if (!(await step('starts as nobody on a read-only file system', () => start(upstream)))) return;
+  if (!(await step('starts as nobody on a read-only file system', () => start(upstream), logs))) return;
   await step('writes to its volumes alone', confined);
   await step('is healthy', healthy);
   const names = ['docker.io', 'registry-1.docker.io', 'auth.docker.io'];
   await machine.resolve(new Map(names.map((name) => [name, gatewayAddress])));
   await machine.trust(await (await fetch(`http://${gatewayAddress}:5000/ca.crt`)).text());
-  await step('a real client pulls through it, and each missing byte is fetched once', () => pull(machine, upstream));
-  await step('finishes what it sends after SIGTERM, and ends with 0', drain);
+  await step(
+    'a real client pulls through it, and each missing byte is fetched once',
+    () => pull(machine, upstream),
+    logs,
+  );
+  await step('finishes what it sends after SIGTERM, and ends with 0', drain, logs);
 }
 
 async function start(upstream: Upstream): Promise<void> {
@@ -86,6 +91,10 @@ async function start(upstream: Upstream): Promise<void> {
     if (performance.now() > deadline) throw new Error(await storage.podman(['logs', CONTAINER]));
     await sleep(20);
   }
+}
+
+function logs(): Promise<string> {
+  return storage.podman(['logs', CONTAINER]);
 }
 
 async function confined(): Promise<void> {
@@ -134,18 +143,4 @@ async function drain(): Promise<void> {
   for await (const chunk of answer) hash.update(chunk as Buffer);
   expect('what was being sent', `sha256:${hash.digest('hex')}`, digest);
   expect('exit code', await storage.podman(['wait', CONTAINER]), '0');
-}
-
-/** Tells the parent how it went; resolves to whether it went well. */
-async function step(name: string, work: () => Promise<void>): Promise<boolean> {
-  const started = performance.now();
-  const error = await work().then(
-    () => undefined,
-    (cause: unknown) => (cause instanceof Error ? cause.message : String(cause)),
-  );
-  const logs = error === undefined ? '' : await storage.podman(['logs', CONTAINER]).catch(() => '');
-  const failure = error === undefined ? {} : { error: `${error}\n${logs}` };
-  const milliseconds = Math.round(performance.now() - started);
-  process.stdout.write(`${JSON.stringify({ name, milliseconds, ...failure })}\n`);
-  return error === undefined;
 }
