@@ -50,7 +50,7 @@ const WIRING = ['cli', 'main'];
 
 const CORE = ['oci', 'store', 'upstream', 'auth', 'cache', 'registry', 'gateway', 'tls'];
 /** Lines without comments and blank ones; see docs/decisions/0007-size-of-the-core.md. */
-const CORE_LIMIT = 9950;
+const CORE_LIMIT = 10000;
 const FILE_LIMIT = 250;
 const FUNCTION_LIMIT = 60;
 const EMPTY_WORDS = ['util', 'helper', 'manager', 'service', 'common', 'data', 'info', 'handler'];

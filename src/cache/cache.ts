@@ -65,6 +65,11 @@ export class Cache {
     return isBlob ? this.#blobs.stored(asking, digest, STORED) : this.#manifests.stored(asking, digest, STORED);
   }
 
+  /** What a tag meant at `time` (epoch milliseconds), as far as that is known here. */
+  tagAt(asking: ManifestAsking, tag: string, time: number): Promise<Digest | undefined> {
+    return this.#tags.at(asking, tag, time);
+  }
+
   /** The tags of a repository. */
   tags(asking: ListAsking): Promise<UpstreamAnswer> {
     return told(this.#lists.tags(asking));

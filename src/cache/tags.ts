@@ -1,7 +1,14 @@
-import { algorithmOf, digestOf, parseDigest } from '../oci/digest.ts';
+import { algorithmOf, type Digest, digestOf, parseDigest } from '../oci/digest.ts';
 import { acceptClass, acceptTypes, essence, isSchema1, MediaType } from '../oci/media-type.ts';
 import { namespaced } from '../oci/route.ts';
-import { entryOf as lastEntry, type TagEntry, type TagRecord, withoutClass, withTag } from '../store/records.ts';
+import {
+  digestAt,
+  entryOf as lastEntry,
+  type TagEntry,
+  type TagRecord,
+  withoutClass,
+  withTag,
+} from '../store/records.ts';
 import { tellFailed } from '../store/trouble.ts';
 import { type Identity, principalOf, UpstreamError, type UpstreamResponse } from '../upstream/contract.ts';
 import { type Answer, type ContentAnswer, type Handling, liveFields, upstreamAnswer, type Why } from './answer.ts';
@@ -73,6 +80,13 @@ export class Tags {
     const known = lastEntry(await content.tag(repository, tag), acceptClass(accept));
     const isFresh = decide(known?.checkedAt, Date.now(), this.#policy(repository.upstream)) === 'fresh';
     return known === undefined || !isFresh ? undefined : this.#manifests.stored(asking, known.digest, FRESH);
+  }
+
+  /** What the tag meant at `time`, as far as it was looked up through us then and this caller may read it. */
+  async at({ repository, caller, accept }: ManifestAsking, tag: string, time: number): Promise<Digest | undefined> {
+    const { access, content } = this.#parts;
+    if ((await access.grant(caller, repository, undefined, true)) === undefined) return undefined;
+    return digestAt(await content.tag(repository, tag), time, acceptClass(accept));
   }
 
   /** The manifest a tag's entry names: from the store, or fetched now by whoever wants more than its head. */

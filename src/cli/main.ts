@@ -22,6 +22,8 @@ const USAGE = `usage: layover [command] [--config FILE]
                   [--since 7d] [--by hour|day|upstream|image|client|why]
   import-config   zot FILE or distribution FILE: a gateway.yaml that does the same; [--out FILE]
                   [--map docker-images=docker.io], what has no counterpart is said on standard error
+  tags            history NAME[:TAG]: when its tags moved, from what to what, and who pushed; [--json]
+                  restore NAME:TAG DIGEST: points a hosted tag to one of its manifests again
   user            add NAME, remove NAME, list: the users of users.file, or of --file FILE; the password is asked for, or
                   read from standard input with --password-stdin
   nginx-compat    render: the include files of an nginx in front; [--out DIR]
@@ -68,6 +70,7 @@ const WITH_WORDS: ReadonlySet<string> = new Set([
   'setup',
   'log report',
   'user',
+  'tags',
   'import-config zot',
   'import-config distribution',
 ]);
@@ -77,11 +80,7 @@ process.exitCode = await run(process.argv.slice(2));
 /** Exit codes: 0 done, 1 failed, 2 called or configured wrongly. */
 async function run(args: readonly string[]): Promise<number> {
   try {
-    const { values, positionals } = parseArgs({
-      args: [...args],
-      allowPositionals: true,
-      options: OPTIONS,
-    });
+    const { values, positionals } = parseArgs({ args: [...args], allowPositionals: true, options: OPTIONS });
     if (values.help === true) return say(USAGE);
     if (values.version === true) return say(`layover ${await version()}, Node.js ${process.versions.node}\n`);
     const { config: file, json = false } = values;
@@ -110,6 +109,8 @@ async function run(args: readonly string[]): Promise<number> {
         return await (await import('./import-config.ts')).importConfig('zot', positionals.slice(2), values);
       case 'import-config distribution':
         return await (await import('./import-config.ts')).importConfig('distribution', positionals.slice(2), values);
+      case 'tags':
+        return say(await (await import('./tags.ts')).tags(positionals.slice(1), values, load));
       case 'user':
         return say(await (await import('./user.ts')).user(positionals.slice(1), values, load));
       case 'nginx-compat render':

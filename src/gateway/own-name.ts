@@ -37,7 +37,9 @@ export function routeOwnName(table: RouteTable, method: string, origin: string, 
   }
   if (found === undefined) throw new RegistryError('NAME_UNKNOWN', `no upstream is configured for ${name}`);
   if (!isContent(endpoint)) throw unverifiable();
-  return { kind: 'registry', door: found.door, origin, route: contentRoute(endpoint, found.repository, rest) };
+  const route = contentRoute(endpoint, found.repository, rest);
+  const asked = route.kind === 'manifest' && rest !== '' ? { ...route, query: rest } : route;
+  return { kind: 'registry', door: found.door, origin, route: asked };
 }
 
 function routePage(table: RouteTable, method: string, origin: string, path: string, query: string): Target {

@@ -4,15 +4,16 @@ import { RegistryError } from '../oci/error.ts';
 import { isTag } from '../oci/name.ts';
 import type { Repository } from '../oci/route.ts';
 import { contentReply } from '../registry/answers.ts';
+import { asOf, unknownAt } from '../registry/as-of.ts';
 import type { Exchange, Reply, RequestBody, Route } from '../registry/exchange.ts';
-import { entryOf, type TagRecord, withTag } from '../store/records.ts';
+import { digestAt, entryOf, type TagEntry, type TagRecord, withTag } from '../store/records.ts';
 import { type Accepted, acceptManifest, MAX_MANIFEST } from './acceptance.ts';
 import { type Hosted, kept, PUSHED, SERVED } from './hosted.ts';
 
 type ManifestRoute = Route & { kind: 'manifest' };
 
 /** A tag of ours means one thing, whatever a client accepts. */
-const CLASS = '*';
+export const CLASS = '*';
 const MAX_TAGS = 100;
 const CONCURRENT = 16;
 
@@ -20,7 +21,7 @@ const CONCURRENT = 16;
 export async function getManifest(hosted: Hosted, exchange: Exchange, route: ManifestRoute): Promise<Reply> {
   const { repository, reference } = route;
   const { content } = hosted;
-  const digest = reference.digest ?? meaningOf(await content.tag(repository, reference.tag));
+  const digest = reference.digest ?? (await meant(hosted, route, reference.tag));
   const link = digest && (await content.link(repository, digest));
   // What was pushed as a blob is no manifest.
   if (digest === undefined || link?.mediaType === undefined) throw new RegistryError('MANIFEST_UNKNOWN');
@@ -28,6 +29,16 @@ export async function getManifest(hosted: Hosted, exchange: Exchange, route: Man
   const handling = { cache: 'hit', why: 'stored' } as const;
   const answer = { kind: 'content', digest, size: body.length, mediaType: link.mediaType, body, handling } as const;
   return { ...(await contentReply(exchange, answer, 0)), outcome: SERVED };
+}
+
+/** What a tag of ours means, or meant at the time that is asked for. */
+async function meant({ content }: Hosted, route: ManifestRoute, tag: string): Promise<Digest | undefined> {
+  const record = await content.tag(route.repository, tag);
+  const time = asOf(route.query);
+  if (time === undefined) return meaningOf(record);
+  const digest = digestAt(record, time, CLASS);
+  if (digest === undefined) throw unknownAt(route.repository, route.reference, time);
+  return digest;
 }
 
 /** What a tag of ours means. */
@@ -47,7 +58,8 @@ export async function putManifest(hosted: Hosted, exchange: Exchange, route: Man
   }
   await assertThere(hosted, repository, accepted.references);
   await kept(keep(hosted, repository, digest, bytes, accepted));
-  for (const tag of tags) await kept(pointTo(hosted, repository, tag, digest, bytes.length, accepted));
+  const entry = { digest, mediaType: accepted.mediaType, size: bytes.length };
+  for (const tag of tags) await kept(pointTo(hosted, repository, tag, entry, exchange.caller.login?.user));
   const headers = {
     Location: `/v2/${repository.name}/manifests/${digest}`,
     'Docker-Content-Digest': digest,
@@ -115,12 +127,11 @@ async function pointTo(
   { content, now }: Hosted,
   repository: Repository,
   tag: string,
-  digest: Digest,
-  size: number,
-  { mediaType }: Accepted,
+  meaning: Omit<TagEntry, 'checkedAt'>,
+  by: string | undefined,
 ): Promise<void> {
-  const entry = { digest, mediaType, size, checkedAt: now() };
-  await content.updateTag(repository, tag, (record) => withTag(record, tag, CLASS, entry));
+  const entry = { ...meaning, checkedAt: now() };
+  await content.updateTag(repository, tag, (record) => withTag(record, tag, CLASS, entry, by));
 }
 
 /** Nobody else has what is hosted: damaged bytes are neither served nor dropped. */

@@ -1,4 +1,5 @@
 import { RegistryError } from '../oci/error.ts';
+import { inThePast } from './as-of.ts';
 import { getBlob } from './blob.ts';
 import type { Endpoints, Exchange, Reply, Route } from './exchange.ts';
 import { getList } from './lists.ts';
@@ -10,7 +11,8 @@ import { relayToken } from './token.ts';
 
 /** The endpoints of the distribution-spec over one registry. */
 export function createEndpoints(registry: Registry): Endpoints {
-  return async (exchange: Exchange): Promise<Reply> => {
+  return async (asked: Exchange): Promise<Reply> => {
+    const exchange = await inThePast(registry, asked);
     const { route } = exchange;
     if (exchange.headers.onlyIfCached === true && !isOwnPing(route)) return storedReply(registry, exchange);
     switch (route.kind) {

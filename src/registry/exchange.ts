@@ -13,7 +13,7 @@ export type Route =
       readonly kind: 'manifest';
       readonly repository: Repository;
       readonly reference: Reference;
-      /** Of a push. */
+      /** On our own names. */
       readonly query?: string;
     }
   | { readonly kind: 'blob'; readonly repository: Repository; readonly digest: Digest }

@@ -26,6 +26,8 @@ export interface TagMove {
   readonly at: number;
   readonly digest: Digest;
   readonly acceptClass: string;
+  /** The user who pushed it. */
+  readonly by?: string;
 }
 
 export interface TagRecord {
@@ -39,9 +41,15 @@ export interface TagRecord {
  * The record after a look-up for one Accept class. A digest that is new for the class goes into the history; the
  * class whose check is oldest makes room for a seventeenth.
  */
-export function withTag(record: TagRecord | undefined, tag: string, acceptClass: string, entry: TagEntry): TagRecord {
+export function withTag(
+  record: TagRecord | undefined,
+  tag: string,
+  acceptClass: string,
+  entry: TagEntry,
+  by?: string,
+): TagRecord {
   const moved = entryOf(record, acceptClass)?.digest !== entry.digest;
-  const move = { at: entry.checkedAt, digest: entry.digest, acceptClass };
+  const move = { at: entry.checkedAt, digest: entry.digest, acceptClass, ...(by !== undefined && { by }) };
   const others = Object.entries(record?.classes ?? {}).filter(([name]) => name !== acceptClass);
   const kept = others.sort(([, a], [, b]) => b.checkedAt - a.checkedAt).slice(0, MAX_CLASSES - 1);
   const history = record?.history ?? [];
@@ -61,6 +69,12 @@ export function withoutClass(record: TagRecord, acceptClass: string): TagRecord 
 /** What a record says for one Accept class. */
 export function entryOf(record: TagRecord | undefined, acceptClass: string): TagEntry | undefined {
   return record !== undefined && Object.hasOwn(record.classes, acceptClass) ? record.classes[acceptClass] : undefined;
+}
+
+/** What a tag meant at `time` to clients of one Accept class, or else to any, as far as the history goes back. */
+export function digestAt(record: TagRecord | undefined, time: number, acceptClass: string): Digest | undefined {
+  const moves = record?.history.filter(({ at }) => at <= time) ?? [];
+  return (moves.findLast((move) => move.acceptClass === acceptClass) ?? moves.at(-1))?.digest;
 }
 
 /** Reads a stored record; `undefined` when it is not whole. */
@@ -86,10 +100,10 @@ function toEntry(value: unknown): TagEntry | undefined {
 }
 
 function toMove(value: unknown): TagMove | undefined {
-  const { at, digest, acceptClass } = asObject(value) ?? {};
+  const { at, digest, acceptClass, by } = asObject(value) ?? {};
   const parsed = typeof digest === 'string' ? parseDigest(digest) : undefined;
   if (parsed === undefined || !isCount(at) || typeof acceptClass !== 'string') return undefined;
-  return { at, digest: parsed, acceptClass };
+  return { at, digest: parsed, acceptClass, ...(typeof by === 'string' && { by }) };
 }
 
 /** Who was seen to read a repository at its upstream. Times: milliseconds since the epoch. */
