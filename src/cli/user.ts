@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto';
-import { chown, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chown, open, readFile, realpath, rename, rm, stat } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import type { Config } from '../config/config.ts';
 import { hashPassword } from '../users/hash.ts';
@@ -79,7 +79,9 @@ async function read(file: string): Promise<string> {
 }
 
 /** Whole or not at all, for its owner's eyes alone, and in the same hands as before. */
-async function write(file: string, text: string): Promise<void> {
+async function write(path: string, text: string): Promise<void> {
+  // A link is followed: what it leads to is the file.
+  const file = await realpath(path).catch(() => path);
   const temporary = `${file}.${randomUUID()}`;
   const before = await stat(file).catch(() => undefined);
   try {

@@ -1,6 +1,6 @@
 import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, lstat, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -55,6 +55,10 @@ test('a user is added, gets another password, is listed and removed', async (t) 
   t.is((await layover(dir, ['user', 'remove', 'ada'])).code, 0);
   t.is((await layover(dir, ['user', 'list'])).out, 'bob\n');
   t.deepEqual((await readdir(dir)).sort(), ['gateway.yaml', 'users.htpasswd']);
+  await symlink(file, join(dir, 'link'));
+  await layover(dir, ['user', 'remove', 'bob', '--file', 'link']);
+  t.true((await lstat(join(dir, 'link'))).isSymbolicLink());
+  t.is(await hashIn(dir, 'bob'), '');
 });
 
 test('what cannot be a user is refused, and the file stays as it was', async (t) => {

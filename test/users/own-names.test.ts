@@ -190,6 +190,19 @@ test('a user who is taken out, or gets another password, has lost his tokens', a
   t.is((await push(gateway.own, basic('bob', 'another'))).status, 201);
 });
 
+test('a file of users with a mistake stops a reload, and the users of before stay', async (t) => {
+  const file = await usersFile({ ada: 'of ada' });
+  t.teardown(() => rm(dirname(file), { recursive: true, force: true }));
+  const gateway = await startWithUsers(file, []);
+  t.teardown(() => gateway[Symbol.asyncDispose]());
+  await writeFile(file, linesOf({ bob: 'of bob' }));
+  await gateway.reload('docker.io', {});
+  t.is((await push(gateway.own, basic('bob', 'of bob'))).status, 201);
+  await writeFile(file, 'bob:plain\n');
+  await t.throwsAsync(gateway.reload('docker.io', {}), { message: /users\.htpasswd:1: .*bcrypt/ });
+  t.is((await push(gateway.own, basic('bob', 'of bob'))).status, 201);
+});
+
 test('after many wrong passwords a client is told when to come again', async (t) => {
   const own = await startAnother(t, {});
   for (let count = 0; count < 10; count++)
