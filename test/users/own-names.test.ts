@@ -67,6 +67,13 @@ test('who brings nothing is told at /v2/ where tokens are, by the address that w
   t.deepEqual([head.status, head.headers['www-authenticate']], [401, sent.headers['www-authenticate']]);
 });
 
+test('behind a proxy that is believed, tokens are asked for where its client asked', async (t) => {
+  const own = await startAnother(t, { proxies: ['127.0.0.1'] });
+  const headers = { host: '127.0.0.1:3000', 'x-forwarded-proto': 'https', 'x-forwarded-host': 'registry.example.com' };
+  const { realm } = challengeOf(await send(own, 'GET', '/v2/', { headers }));
+  t.is(realm, 'https://registry.example.com/v2/_layover/token');
+});
+
 test('a right login opens /v2/, by password and by the token that it gets', async (t) => {
   const { own } = t.context.gateway;
   t.is((await send(own, 'GET', '/v2/', { headers: ADA })).status, 200);

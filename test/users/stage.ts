@@ -22,6 +22,8 @@ export interface Policy {
   readonly push?: 'none' | 'users' | 'anyone';
   readonly read?: 'anyone' | 'users';
   readonly mirror?: 'anyone' | 'users';
+  /** Addresses of proxies in front. */
+  readonly proxies?: readonly string[];
   readonly now?: () => number;
 }
 
@@ -29,9 +31,10 @@ export interface Policy {
 export function startWithUsers(
   file: string,
   upstreams: readonly FakeUpstream[],
-  { push = 'users', read = 'anyone', mirror = 'anyone', now = Date.now }: Policy = {},
+  { push = 'users', read = 'anyone', mirror = 'anyone', proxies = [], now = Date.now }: Policy = {},
 ): Promise<TestGateway> {
   const config = {
+    listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0', proxies },
     hosted: { repositories: ['team/**'], push, read },
     mirror: { read: mirror },
     users: { file },
