@@ -12,7 +12,7 @@ export interface Pace {
 const PACE: Pace = { bytes: 60 << 10, window: 60_000 };
 
 /** What a refused client may still send, so that it reads its answer before the connection ends. */
-const DISCARDED = { bytes: 8 << 20, milliseconds: 5000 };
+const DISCARDED = { bytes: 8 << 20, milliseconds: 30_000 };
 
 /** The body of a push, without any limit but of its pace: below that it throws a 408. `undefined` where none comes. */
 export function requestBody(
@@ -33,27 +33,55 @@ export function requestBody(
   };
 }
 
-async function* paced(request: IncomingMessage, { bytes, window }: Pace): AsyncGenerator<Uint8Array> {
+/** Whether a client whose bytes are waited for still sends any. Times: milliseconds of a clock that goes forward. */
+export class Watch {
+  readonly #pace: Pace;
+  #came = 0;
+  #waited = 0;
+  #since: number | undefined;
+
+  constructor(pace: Pace) {
+    this.#pace = pace;
+  }
+
+  wait(now: number): void {
+    this.#since = now;
+  }
+
+  /** From here on until the next wait nobody is waiting: what is done with the bytes is not held against the client. */
+  came(bytes: number, now: number): void {
+    this.#came += bytes;
+    this.#waited += now - (this.#since ?? now);
+    this.#since = undefined;
+  }
+
+  /** To be asked now and then; begins a new window when one is over. */
+  isDead(now: number): boolean {
+    if (this.#since === undefined || this.#waited + now - this.#since < this.#pace.window) return false;
+    const isDead = this.#came < this.#pace.bytes;
+    [this.#came, this.#waited, this.#since] = [0, 0, now];
+    return isDead;
+  }
+}
+
+async function* paced(request: IncomingMessage, pace: Pace): AsyncGenerator<Uint8Array> {
   const chunks = request.iterator({ destroyOnReturn: false });
-  let [came, waited, since] = [0, 0, performance.now()];
+  const watch = new Watch(pace);
   let refuse = (_: unknown): void => undefined;
   const look = (): void => {
-    if (waited + performance.now() - since < window) return;
-    if (came < bytes) refuse(new RegistryError('BAD_REQUEST', 'the body came too slowly', { status: 408 }));
-    [came, waited, since] = [0, 0, performance.now()];
+    if (!watch.isDead(performance.now())) return;
+    refuse(new RegistryError('BAD_REQUEST', 'the body came too slowly', { status: 408 }));
   };
-  const timer = setInterval(look, window / 8).unref();
+  const timer = setInterval(look, pace.window / 8).unref();
   try {
     for (;;) {
-      since = performance.now();
+      watch.wait(performance.now());
       const next = await new Promise<IteratorResult<Uint8Array>>((resolve, reject) => {
         refuse = reject;
         chunks.next().then(resolve, reject);
       });
       if (next.done === true) return;
-      came += next.value.length;
-      // Only waiting for the client counts, and not what is done with the bytes.
-      waited += performance.now() - since;
+      watch.came(next.value.length, performance.now());
       yield next.value;
     }
   } finally {

@@ -3,7 +3,7 @@ import { createServer, type IncomingMessage, request, type ServerResponse } from
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import test, { type ExecutionContext } from 'ava';
-import { requestBody } from '../../src/gateway/request-body.ts';
+import { requestBody, Watch } from '../../src/gateway/request-body.ts';
 import type { RegistryError } from '../../src/oci/error.ts';
 
 type Serve = (request: IncomingMessage, response: ServerResponse) => Promise<unknown>;
@@ -87,34 +87,27 @@ test('a body that comes more slowly than any living client sends is a 408', asyn
   dead.destroy();
 });
 
-test('a slow body that goes on coming is waited for as long as it takes', async (t) => {
-  // More in each window than is asked for, over many windows; a machine that stands still sends late, but not less.
-  const pace = { bytes: 1, window: 2000 };
-  const port = await serving(t, async (asked, response) => {
-    const { upload } = requestBody(asked, response, pace);
-    return Buffer.concat(await Array.fromAsync(upload ?? [])).length;
-  });
-  const slow = put(port);
-  for (let turn = 0; turn < 12; turn += 1) {
-    slow.write('x');
-    await sleep(250);
+test('a client is dead when less than its pace came in a window of waiting, however long it goes on', (t) => {
+  const watch = new Watch({ bytes: 100, window: 1000 });
+  watch.wait(0);
+  t.false(watch.isDead(999));
+  for (let turn = 1; turn <= 50; turn += 1) {
+    watch.came(10, turn * 100);
+    watch.wait(turn * 100);
+    t.false(watch.isDead(turn * 100), `${turn}`);
   }
-  slow.end();
-  t.deepEqual(await answerTo(slow), { status: 200, text: '12' });
+  watch.came(99, 5500);
+  watch.wait(5500);
+  t.false(watch.isDead(5999));
+  t.true(watch.isDead(6000));
 });
 
-test('time that the bytes take to be kept is not held against the client', async (t) => {
-  const pace = { bytes: 1 << 30, window: 300 };
-  const port = await serving(t, async (asked, response) => {
-    const { upload } = requestBody(asked, response, pace);
-    let chunks = 0;
-    for await (const _ of upload ?? []) {
-      chunks += 1;
-      await sleep(500);
-    }
-    return chunks;
-  });
-  const sent = put(port);
-  sent.end('at once');
-  t.deepEqual(await answerTo(sent), { status: 200, text: '1' });
+test('time that the bytes take to be kept is not held against the client', (t) => {
+  const watch = new Watch({ bytes: 100, window: 1000 });
+  watch.wait(0);
+  watch.came(1, 400);
+  t.false(watch.isDead(60_000));
+  watch.wait(60_000);
+  t.false(watch.isDead(60_599));
+  t.true(watch.isDead(60_600));
 });
