@@ -21,7 +21,6 @@ export function reportText(
   state: 'planned' | 'applied',
 ): string {
   const isDone = state === 'applied';
-  const would = isDone ? '' : 'would be ';
   const head =
     recipe === undefined
       ? `${client}: what layover setup did ${isDone ? 'is' : 'would be'} taken out`
@@ -38,7 +37,7 @@ export function reportText(
     list('left to you', left),
     list('to know', [...(isIdle ? [] : (recipe?.remarks ?? [])), ...plan.remarks]),
     recipe === undefined ? '' : list('while the gateway is down', [recipe.whenDown]),
-    isDone || isIdle ? '' : `\nnothing was ${would === '' ? '' : 'changed; add --apply to do it'}\n`,
+    isDone || isIdle ? '' : '\nnothing was changed; add --apply to do it\n',
   ].join('');
 }
 

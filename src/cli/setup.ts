@@ -5,7 +5,7 @@ import { text } from 'node:stream/consumers';
 import type { Config } from '../config/config.ts';
 import { readDocument } from '../config/document.ts';
 import { ConfigError } from '../config/error.ts';
-import { apply, forget, type Prepared, prepare } from '../setup/apply.ts';
+import { apply, forget, isSettled, type Prepared, prepare } from '../setup/apply.ts';
 import { type Consequences, consequencesOf } from '../setup/commands.ts';
 import { utf8 } from '../setup/difference.ts';
 import { Disk } from '../setup/disk.ts';
@@ -51,7 +51,7 @@ async function run(client: Client, mode: Mode, options: SetupOptions, load: () =
   const prepared = prepare(client, recipe?.edits ?? [], disk, (yaml) => readDocument(yaml).root.value);
   const { plan, journals } = prepared;
   const consequences = consequencesFor(prepared, disk);
-  const isIdle = plan.changes.length === 0 && (journals.own?.finished ?? true) && consequences.run.length === 0;
+  const isIdle = isSettled(prepared) && consequences.run.length === 0;
   const report: Report = { client, recipe, plan, consequences, isIdle, isMachine: disk.isMachine };
   const say = (state: 'planned' | 'applied'): void => {
     if (options.json === true) process.stdout.write(`${JSON.stringify(asJson(report, state))}\n`);

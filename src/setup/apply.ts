@@ -54,6 +54,12 @@ export function prepare(
   return { client, plan, journals };
 }
 
+/** Whether nothing is left to do, be it only to note that a file is ours too. */
+export function isSettled({ plan, journals: { own = NOTHING_DONE } }: Prepared): boolean {
+  const isNoted = JSON.stringify(plan.entries) === JSON.stringify(own.entries);
+  return plan.changes.length === 0 && own.finished && isNoted;
+}
+
 /**
  * Carries a plan out: first the journal and the copies, then the files, then the commands by `run`, which tells whether all
  * of them succeeded. Interrupted anywhere, the same again or an undo goes on from there. `onStep` is told each change

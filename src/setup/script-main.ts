@@ -126,9 +126,15 @@ plan() {
   consequences
 }
 
+# A file that is there already may have to be noted as ours too.
+is_noted() {
+  if [ ! -e "$own/journal" ]; then [ ! -s "$work/entries" ]; return; fi
+  sed -n '/^edit /p' "$own/journal" | cmp -s - "$work/entries"
+}
+
 report() {
   while IFS= read -r path; do show "$path"; done <"$work/changes"
-  if [ ! -s "$work/changes" ] && [ -z "$unfinished" ]; then
+  if [ ! -s "$work/changes" ] && [ -z "$unfinished" ] && is_noted; then
     say
     say 'nothing to change'
     if [ -n "$APPLY" ] && [ -n "$UNDO" ]; then

@@ -2,7 +2,7 @@ import { appendFileSync, chmodSync, readFileSync, statSync, symlinkSync, writeFi
 import test from 'ava';
 import fc from 'fast-check';
 import { readDocument } from '../../src/config/document.ts';
-import { apply, prepare } from '../../src/setup/apply.ts';
+import { apply, isSettled, prepare } from '../../src/setup/apply.ts';
 import { Disk } from '../../src/setup/disk.ts';
 import type { Edit } from '../../src/setup/edit.ts';
 import { CLIENTS, type Client } from '../../src/setup/recipe.ts';
@@ -62,7 +62,11 @@ test('all clients at once, undone in whatever order', async (t) => {
 test('podman and CRI-O share their file, which goes with the second of them', async (t) => {
   const root = grow(t, usual);
   const before = picture(root);
-  for (const client of ['podman', 'crio'] as const) await set(root, client, edits(client));
+  for (const client of ['podman', 'crio'] as const) {
+    t.false(isSettled(prepare(client, edits(client), new Disk(root), yaml)), client);
+    await set(root, client, edits(client));
+    t.true(isSettled(prepare(client, edits(client), new Disk(root), yaml)), client);
+  }
   await set(root, 'podman', []);
   t.true('/etc/containers/registries.conf.d/layover.conf' in picture(root));
   await set(root, 'crio', []);

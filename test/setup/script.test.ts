@@ -270,6 +270,19 @@ test('two clients share a root, and the script leaves it until the second is und
   t.deepEqual(content(tree), before);
 });
 
+test('podman and CRI-O share their file by the script too, also when nothing had to be written for the second', async (t) => {
+  const gateway = await serve(t);
+  const tree = grow(t, usual);
+  const before = picture(tree);
+  for (const client of ['podman', 'crio'])
+    t.is((await run(DASH, gateway, ['--fingerprint', pin, client, '--apply', '--root', tree])).code, 0);
+  await run(DASH, gateway, ['podman', '--undo', '--apply', '--root', tree]);
+  t.true('/etc/containers/registries.conf.d/layover.conf' in picture(tree));
+  t.false('/var/lib/layover-setup/podman/journal' in picture(tree));
+  await run(DASH, gateway, ['crio', '--undo', '--apply', '--root', tree]);
+  t.deepEqual(picture(tree), before);
+});
+
 test('nothing is done without the fingerprint, or with that of another root', async (t) => {
   const gateway = await serve(t);
   const tree = grow(t, usual);
