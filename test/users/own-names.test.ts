@@ -1,11 +1,13 @@
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import anyTest, { type ExecutionContext, type TestFn } from 'ava';
 import { subscribe } from '../../src/events.ts';
 import { parseChallenges } from '../../src/oci/challenge.ts';
 import { codeOf, digestOf, eventually, type Sent, send } from '../hosted/stage.ts';
 import { makeBlob } from '../support/content.ts';
-import type { TestGateway } from '../support/gateway.ts';
+import { TestGateway } from '../support/gateway.ts';
+import { GatewayProcess } from '../support/gateway-process.ts';
 import { type FakeUpstream, startUpstream } from '../support/upstream/upstream.ts';
 import { basic, linesOf, type Policy, startWithUsers, usersFile } from './stage.ts';
 
@@ -141,6 +143,26 @@ test('what was pushed and what is cached is read without a login, with an anonym
       `/v2/library/base/blobs/${CACHED.digest}?ns=docker.io`,
     ])
       t.is((await send(own, 'GET', path, { headers })).status, 200, path);
+  const shown = t.context.hub.roles.flatMap((role) => t.context.hub.authorizations(role)).join();
+  for (const secret of [ADA.authorization, await tokenOf(own)]) t.false(shown.includes(secret), 'sent upstream');
+});
+
+test('another gateway pulls through one with users, as nobody in particular', async (t) => {
+  const { hub, file } = t.context;
+  const hosts = hub.roles.map((role) => hub.authority(role));
+  const dir = await mkdtemp(join(tmpdir(), 'layover-far-'));
+  // A process of its own: a gateway knows itself by its process.
+  const far = await GatewayProcess.start(dir, { 'docker.io': { url: hub.url(), hosts } }, { users: { file } });
+  t.teardown(async () => {
+    await far.down();
+    await rm(dir, { recursive: true, force: true });
+  });
+  const urls = [`http://${far.greeting.http}/docker.io`];
+  const near = await TestGateway.start({ upstreams: [], further: { 'docker.io': { urls } } });
+  t.teardown(() => near[Symbol.asyncDispose]());
+  const { status, body } = await send(near.own, 'GET', `/v2/docker.io/library/base/blobs/${CACHED.digest}`);
+  t.is(status, 200);
+  t.deepEqual(digestOf(body), CACHED.digest);
 });
 
 test('a token ends after five minutes, and nothing that a client writes into its scope widens it', async (t) => {
@@ -252,7 +274,6 @@ test('the log names the user, and no password or token is in a log, an event or 
 });
 
 test('without users a login is ignored, and there is no token service', async (t) => {
-  const { TestGateway } = await import('../support/gateway.ts');
   const gateway = await TestGateway.start({ upstreams: [] });
   t.teardown(() => gateway[Symbol.asyncDispose]());
   t.is((await send(gateway.own, 'GET', '/v2/', { headers: basic('ada', 'wrong') })).status, 200);
