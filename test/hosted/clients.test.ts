@@ -133,7 +133,9 @@ clientTest('a push whose gateway is killed succeeds when it is made again', asyn
     detached: true,
   });
   const ended = once(pushing, 'exit');
-  await eventually(async () => Object.values(await filesIn(gateway, 'uploads')).some((size) => size > 100_000));
+  const isUnderWay = async (): Promise<boolean> =>
+    Object.values(await filesIn(gateway, 'uploads')).some((size) => size > 100_000);
+  await eventually(async () => pushing.exitCode !== null || (await isUnderWay()));
   await gateway.kill();
   killGroup(pushing.pid);
   await ended;
