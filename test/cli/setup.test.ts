@@ -21,6 +21,7 @@ interface Outcome {
 
 /** `layover …` in a directory of its own, whose configuration is the built-in one. */
 async function place(t: ExecutionContext): Promise<(...words: readonly string[]) => Promise<Outcome>> {
+  t.timeout(180_000);
   const cwd = await mkdtemp(join(tmpdir(), 'layover-setup-cli-'));
   t.teardown(() => rm(cwd, { recursive: true, force: true }));
   const env = { ...process.env, NODE_COMPILE_CACHE: COMPILED };

@@ -52,6 +52,7 @@ function awks(t: ExecutionContext): readonly Shell[] {
 
 /** A gateway as far as the script needs one, on a port of its own. */
 async function serve(t: ExecutionContext, certificates = root?.pem ?? ''): Promise<Gateway> {
+  t.timeout(180_000);
   const server = createServer((request, response) => {
     response.end(request.url?.endsWith('/ca.crt') ? certificates : '');
   });
