@@ -1,6 +1,6 @@
-import { namespaced } from '../oci/route.ts';
+import { namespaced, type Repository } from '../oci/route.ts';
 import { formatScope } from '../oci/scope.ts';
-import type { Endpoints, Exchange, Reply } from '../registry/exchange.ts';
+import type { Endpoints, Exchange, Reply, Route } from '../registry/exchange.ts';
 import { type Logins, unauthorized } from './logins.ts';
 
 /** What is for users alone on our own names. */
@@ -17,8 +17,10 @@ export function withUsers(logins: Logins, rights: Rights, endpoints: Endpoints):
     if (route.kind === 'token') return token(logins, exchange);
     // The answer to it is where most clients learn where tokens come from.
     if (route.kind === 'ping' && caller.login === undefined) throw unauthorized(origin, 'authentication required');
-    const needed = caller.login?.user === undefined ? rightOf(rights, exchange) : undefined;
-    if (needed === undefined) return endpoints(exchange);
+    if (caller.login?.user !== undefined) return endpoints(exchange);
+    const needed = rightOf(rights, exchange);
+    const asked = readable(rights, route);
+    if (needed === undefined) return endpoints(asked === route ? exchange : { ...exchange, route: asked });
     throw unauthorized(origin, REFUSED[needed], scopeOf(exchange, needed));
   };
 }
@@ -36,8 +38,22 @@ function rightOf({ hosted, mirror }: Rights, { method, route }: Pick<Exchange, '
   const isPush = route.kind === 'upload' || (method !== 'GET' && method !== 'HEAD');
   // A push to what is not ours has been refused before.
   if (isPush) return hosted.push === 'anyone' ? undefined : 'push';
-  const readers = route.kind === 'catalog' ? [hosted, mirror] : [route.repository.root === 'hosted' ? hosted : mirror];
-  return readers.some(({ read }) => read === 'users') ? 'read' : undefined;
+  return isOpen({ hosted, mirror }, route.kind === 'catalog' ? undefined : route.repository) ? undefined : 'read';
+}
+
+/** Whether anyone may read a repository, or any that there is. */
+function isOpen({ hosted, mirror }: Rights, repository: Repository | undefined): boolean {
+  const concerned = repository === undefined ? [hosted, mirror] : [repository.root === 'hosted' ? hosted : mirror];
+  return concerned.every(({ read }) => read === 'anyone');
+}
+
+/** What is for users alone is not mounted for others, who could read it then: they upload it, as what is not here. */
+function readable(rights: Rights, route: Route): Route {
+  if (route.kind !== 'upload' || isOpen(rights, route.from)) return route;
+  const query = new URLSearchParams(route.query);
+  query.delete('mount');
+  const { from: _, ...upload } = route;
+  return { ...upload, query: query.toString() };
 }
 
 /** What to ask a token for, in the client's own spelling. Nothing is read from it again. */

@@ -199,6 +199,19 @@ test('reading is for users alone where the configuration says so, for what is ho
   }
 });
 
+test('a mount brings nobody what is for users alone', async (t) => {
+  const own = await startAnother(t, { push: 'anyone', mirror: 'users' });
+  const cached = `/v2/docker.io/library/base/blobs/${CACHED.digest}`;
+  t.is((await send(own, 'GET', cached, { headers: ADA })).status, 200);
+  for (const from of ['&from=docker.io/library/base', '']) {
+    const path = `/v2/team/app/blobs/uploads/?mount=${CACHED.digest}${from}`;
+    t.is((await send(own, 'POST', path)).status, 202, 'an upload instead');
+    t.is((await send(own, 'GET', `/v2/team/app/blobs/${CACHED.digest}`)).status, 404);
+  }
+  const path = `/v2/team/app/blobs/uploads/?mount=${CACHED.digest}&from=docker.io/library/base`;
+  t.is((await send(own, 'POST', path, { headers: ADA })).status, 201);
+});
+
 test('with hosted.push: none not even users push, and with anyone nobody needs a login', async (t) => {
   const closed = await push(await startAnother(t, { push: 'none' }), ADA);
   t.is(closed.status, 403);
