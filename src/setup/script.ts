@@ -64,7 +64,7 @@ survey() {
 ${stores.join('\n')}
   RANCHER=${K3S}
   if has ${RKE2} && ! has ${K3S}; then RANCHER=${RKE2}; fi
-  if [ -z "$ROOT" ] && [ "$CLIENT" = docker ]; then driver=$(docker info --format '{{.DriverStatus}}' 2>/dev/null || true); fi
+  if [ -z "$ROOT" ] && [ "$CLIENT" = docker ]; then driver=$(docker info --format '{{.DriverStatus}}' 2>/dev/null) || driver=''; fi
   if [ -n "$driver" ]; then
     case $driver in *io.containerd.snapshotter*) STORE=containerd ;; esac
   elif has /etc/docker/daemon.json; then
