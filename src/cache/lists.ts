@@ -1,9 +1,11 @@
 import { Readable } from 'node:stream';
+import { isDeepStrictEqual } from 'node:util';
 import type { Digest } from '../oci/digest.ts';
+import { parseManifest } from '../oci/manifest.ts';
 import { essence, MediaType } from '../oci/media-type.ts';
 import { nextLink, pageOf, parsePage } from '../oci/paging.ts';
 import { namespaced, type Repository } from '../oci/route.ts';
-import { asObject, parseObject } from '../store/json.ts';
+import { asObject, parseObject, toJson } from '../store/json.ts';
 import type { KeptList } from '../store/kept-lists.ts';
 import { tellFailed } from '../store/trouble.ts';
 import { UpstreamError } from '../upstream/contract.ts';
@@ -105,11 +107,18 @@ export class Lists {
     return list;
   }
 
-  /** Only of what was pulled through us: anybody can ask for digests that do not exist. */
+  /**
+   * Only of what was pulled through us, or is in such a list: anybody can ask for digests that do not exist. What is
+   * listed is claimed, since clients go on to ask what refers to that.
+   */
   async #keep(repository: Repository, subject: Digest, list: KeptList): Promise<void> {
     const { content, lists } = this.#parts;
     try {
-      if ((await content.link(repository, subject)) !== undefined) await lists.put(repository, subject, list);
+      const isOurs = await content.link(repository, subject);
+      if (isOurs === undefined && !(await content.isClaimed(repository, subject))) return;
+      const before = await lists.get(repository, subject);
+      if (!isDeepStrictEqual(before?.index, list.index)) await content.addClaims(repository, listedIn(list));
+      await lists.put(repository, subject, list);
     } catch (error) {
       tellFailed(`cannot keep what refers to ${subject} in ${namespaced(repository)}`, error);
     }
@@ -157,6 +166,10 @@ function shown(list: KeptList | undefined, type: string | undefined, handling: H
   const headers = { 'content-type': MediaType.ociIndex, ...(filters && { 'oci-filters-applied': 'artifactType' }) };
   const found = filters ? manifests.filter((manifest) => manifest?.artifactType === type) : manifests;
   return listAnswer({ ...list.index, manifests: found }, headers, handling);
+}
+
+function listedIn({ index }: KeptList): readonly Digest[] {
+  return parseManifest(toJson(index ?? {}))?.children.map(({ digest }) => digest) ?? [];
 }
 
 function listAnswer(

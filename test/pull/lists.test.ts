@@ -122,6 +122,24 @@ test('where the upstream has no such lists, clients are told so also while it is
   t.like((await scene.registry.ask('path', 'GET', OPEN, LIST)).headers, STALE);
 });
 
+test('what refers to a signature is known too, although nobody pulled that', async (t) => {
+  const { registry, upstream } = t.context.scene;
+  await registry.ask('path', 'GET', OPEN, 'manifests/latest');
+  const countersignature = makeArtifact(SIGNATURE, { seed: 'countersignature' });
+  upstream.add(OPEN, countersignature);
+  const tree = async (): Promise<string[][]> => {
+    const found: string[][] = [];
+    for (const digest of [SUBJECT, SIGNATURE.digest, countersignature.digest]) {
+      found.push(referrersIn(await registry.ask('path', 'GET', OPEN, `referrers/${digest}`)));
+    }
+    return found;
+  };
+  const whole = [BOTH, [countersignature.digest], []];
+  t.deepEqual(await tree(), whole);
+  await upstream.down();
+  t.deepEqual(await tree(), whole);
+});
+
 test('lists of what was never pulled, and long ones, are passed on and not kept', async (t) => {
   const { scene } = t.context;
   const { registry, upstream } = scene;
