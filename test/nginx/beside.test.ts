@@ -61,7 +61,7 @@ const DIFFERENCES: Readonly<Record<string, string>> = {
   referrers: '404 → 200: body content-length content-type',
   catalog: '401 → 401: www-authenticate',
   'upper case in a name': '401 → 400: body www-authenticate',
-  'no tag': '404 → 400: body content-type',
+  'no tag': '404 → 404: body content-type',
   'blob of another registry': `500 → 200: body ${CONTENT}`,
   'start of a push with its login': '405 → 202: body content-length content-type location',
   'tag that is deleted': '401 → 401: www-authenticate',
