@@ -104,7 +104,7 @@ function proxied(written: Foreign, names: Names, used: Set<string>): Readonly<Re
   if (address === undefined || address === '') {
     written.remark(
       '',
-      'no proxy.remoteurl, so this registry is no cache: pushing is not there yet; leave it where it is',
+      'no proxy.remoteurl, so this registry is no cache: name what is to be pushed here in hosted.repositories and set hosted.push, then copy it, as with skopeo sync',
     );
     return {};
   }

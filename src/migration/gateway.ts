@@ -79,7 +79,7 @@ export function accountOf(namespace: string, username: string) {
 
 /** What to do instead of users' rights. */
 export const USERS =
-  'users are not there yet: whoever reaches the gateway may pull what is public; listen.*.allow names networks';
+  'users are not taken over: add them with layover user add, name the file in users.file, and set hosted.push, hosted.read and mirror.read to users';
 
 export const ACCOUNT_ADVICE = (namespace: string): string =>
   `the password is not taken over: write it into ./secrets/${namespace} and chmod 600 it. The account is used for public images, where it lifts rate limits; private ones that everybody may read belong into upstreams.${namespace}.credentials.serve`;

@@ -49,7 +49,7 @@ export function syncedUpstreams(
   if (registries.length === 0) {
     written.remark(
       '',
-      'no extensions.sync.registries, so this registry is no cache: pushing is not there yet; leave it where it is',
+      'no extensions.sync.registries, so this registry is no cache: name what is to be pushed here in hosted.repositories and set hosted.push, then copy it, as with skopeo sync',
     );
     written.ignore('extensions.sync');
     return {};
