@@ -22,9 +22,9 @@ const STATIC: readonly Step[] = [
 const WALKS = [
   'test/auth/{account,accounts,matrix,public,secrets,tokens}.test.ts',
   'test/{faults,fleet,pack,pull,space,upkeep}/*.test.ts',
-  'test/hosted/{clients,survival}.test.ts',
+  'test/hosted/{clients,mounts,survival,uploads}.test.ts',
   'test/support/profiles.test.ts',
-  'test/doctor/{cures,machines}.test.ts',
+  'test/doctor/{cures,machines,upstreams}.test.ts',
   'test/index/{beside,scale}.test.ts',
   'test/install/systemd.test.ts',
   'test/pages/{browser,live,privacy}.test.ts',
@@ -37,6 +37,7 @@ const WALKS = [
   'test/nginx/{beside,walk}.test.ts',
   'test/readme.test.ts',
   'test/tls/{first-start,go,openssl}.test.ts',
+  'test/upstream/secrets.test.ts',
   'test/users/clients.test.ts',
 ];
 
