@@ -1,15 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { digestOf, pushManifest, type Sent, send } from '../../hosted/stage.ts';
 import type { FaultCase, Report, Run } from '../case.ts';
 import { Disk } from '../disk.ts';
 import { within } from '../oracles.ts';
+import { failPower, LYING_DISK, untilCut } from '../power.ts';
 import type { Random } from '../random.ts';
 import { Scene } from '../scene.ts';
-import { LYING_DISK } from './power-cut.ts';
 
 const CLIENTS = 4;
-/** Milliseconds. */
-const LATEST_CUT = 1500;
 const REPOSITORY = 'team/app';
 const CONFIG = { mediaType: 'application/vnd.oci.empty.v1+json', digest: digestOf('{}'), size: 2 };
 
@@ -71,14 +68,13 @@ async function cut(report: Report, run: Run, kind: 'ext4' | 'xfs', wrapper: read
   });
   const told: Told = { kept: new Map(), open: new Map(), isOver: false };
   const clients = Array.from({ length: CLIENTS }, (_, client) => pushOn(scene, random, told, `${seed}-${client}`));
-  await sleep(random.int(100, LATEST_CUT));
+  await untilCut(random);
   // With one of each at least, the cut has something to lose.
   await within(60_000, async () => [...told.kept.keys()].some((path) => path.startsWith('manifests/')));
-  await disk.cut();
-  told.isOver = true;
-  await scene.gateway.down('SIGKILL');
-  await Promise.all(clients);
-  await disk.again();
+  const stop = (): void => {
+    told.isOver = true;
+  };
+  await failPower(disk, scene, stop, clients);
   await scene.gateway.up();
   let lost = 0;
   for (const [path, digest] of told.kept) {

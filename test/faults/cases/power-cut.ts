@@ -1,21 +1,12 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Blob } from '../../support/content.ts';
 import type { FaultCase, Report, Run } from '../case.ts';
 import { Disk } from '../disk.ts';
 import { type Published, publishedIn, within, wrongOf } from '../oracles.ts';
+import { failPower, LYING_DISK, untilCut } from '../power.ts';
 import { Scene } from '../scene.ts';
 
 const CLIENTS = 4;
 const BLOBS = 24;
-/** Milliseconds. */
-const LATEST_CUT = 1500;
-
-/** Makes every fsync do nothing and say that it did it. */
-export const LYING_DISK = [
-  'strace',
-  ...['-D', '-f', '--seccomp-bpf', '-qq', '-o', '/dev/null'],
-  ...['-e', 'trace=fsync,fdatasync', '-e', 'inject=fsync,fdatasync:retval=0'],
-];
 
 interface Outcome {
   readonly settled: number;
@@ -82,15 +73,14 @@ async function cutPower(report: Report, run: Run, kind: 'ext4' | 'xfs', wrapper:
   const clients = Array.from({ length: CLIENTS }, async () => {
     for (let next = waiting.shift(); next !== undefined && !over; next = waiting.shift()) await scene.pull(next);
   });
-  await sleep(random.int(100, LATEST_CUT));
+  await untilCut(random);
   // A cut before anything is published is worth a try now and then, and shows nothing.
   if (seed % 4 !== 0 || wrapper.length > 0) await within(60_000, async () => (await settledIn(scene)).length > 0);
   const settled = await settledIn(scene);
-  await disk.cut();
-  over = true;
-  await scene.gateway.down('SIGKILL');
-  await Promise.all(clients);
-  await disk.again();
+  const stop = (): void => {
+    over = true;
+  };
+  await failPower(disk, scene, stop, clients);
   const { lost, wrong } = await compare(settled, await publishedIn(scene.gateway.data));
   if (wrapper.length === 0) await goOn(report, scene, blobs);
   return { settled: settled.length, lost, wrong };
