@@ -4,23 +4,12 @@ import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
 import test, { type ExecutionContext } from 'ava';
+import { PRESETS } from '../../src/config/presets.ts';
 import { NOBODY, type Told } from '../doctor/findings.ts';
 import { directoryOf } from '../store/directory.ts';
 import { serve } from '../upstream/support.ts';
 
 const MAIN = join(import.meta.dirname, '../../src/cli/main.ts');
-/** No presets: names that nobody here can resolve would be asked of the machine's name servers. */
-const ALONE = [
-  'docker.io',
-  'ghcr.io',
-  'quay.io',
-  'lscr.io',
-  'registry.k8s.io',
-  'gcr.io',
-  'mcr.microsoft.com',
-  'public.ecr.aws',
-];
-
 interface Said {
   readonly code: number;
   readonly out: string;
@@ -47,7 +36,8 @@ async function doctor(
 }
 
 function configOf(upstreams: object): string {
-  const presets = Object.fromEntries(ALONE.map((name) => [name, null]));
+  // Names that nobody here can resolve would be asked of the machine's name servers.
+  const presets = Object.fromEntries([...PRESETS.keys()].map((name) => [name, null]));
   return JSON.stringify({
     listen: { https: '127.0.0.1:0', http: '127.0.0.1:0', admin: '127.0.0.1:0' },
     names: ['127.0.0.1'],

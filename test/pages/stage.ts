@@ -1,4 +1,5 @@
 import type { ExecutionContext } from 'ava';
+import { PRESETS } from '../../src/config/presets.ts';
 import type { CatalogEntry } from '../../src/index/catalog.ts';
 import { Catalog } from '../../src/pages/catalog.ts';
 import type { Fetch } from '../../src/pages/fetches.ts';
@@ -24,25 +25,26 @@ const series = (name: string, ...values: readonly (readonly [number, Record<stri
   values: values.map(([value, labels]) => ({ value, labels })),
 });
 
+/** Requests, and GiB that were fetched and saved, by registry. */
+const TRAFFIC = [
+  ['docker.io', 2_318, 17.2, 251],
+  ['ghcr.io', 1_120, 9.8, 88.4],
+  ['quay.io', 204, 2.2, 21.7],
+  ['lscr.io', 96, 1.4, 19],
+  ['registry.k8s.io', 58, 0.6, 4.1],
+] as const;
+
 /** A household's gateway on an ordinary evening. */
 export function evening(): Scene {
   const now = Date.now();
-  const upstream = (name: string, value: number) => [value, { upstream: name }] as const;
+  const byUpstream = (name: string, column: 1 | 2 | 3, unit: number): object =>
+    series(name, ...TRAFFIC.map((row) => [row[column] * unit, { upstream: row[0] }] as const));
   const entry = (repository: string, size: number, hours: number): CatalogEntry => {
     return { repository, size: Math.round(size * 2 ** 20), used: now - hours * HOUR };
   };
   const digest = (seed: string): string => `sha256:${seed.repeat(32).slice(0, 64)}`;
   return {
-    upstreams: [
-      'docker.io',
-      'ghcr.io',
-      'quay.io',
-      'lscr.io',
-      'registry.k8s.io',
-      'gcr.io',
-      'mcr.microsoft.com',
-      'public.ecr.aws',
-    ],
+    upstreams: [...PRESETS.keys()],
     figures: [
       series('process_start_time_seconds', [(now - 9 * 24 * HOUR) / 1000, {}]),
       series(
@@ -54,36 +56,15 @@ export function evening(): Scene {
         [31, { cache: 'bypass' }],
       ),
       series('layover_response_bytes_total', [412.6 * GiB, {}]),
-      series(
-        'layover_saved_bytes_total',
-        upstream('docker.io', 251 * GiB),
-        upstream('ghcr.io', 88.4 * GiB),
-        upstream('quay.io', 21.7 * GiB),
-        upstream('lscr.io', 19 * GiB),
-        upstream('registry.k8s.io', 4.1 * GiB),
-      ),
-      series(
-        'layover_upstream_bytes_total',
-        upstream('docker.io', 17.2 * GiB),
-        upstream('ghcr.io', 9.8 * GiB),
-        upstream('quay.io', 2.2 * GiB),
-        upstream('lscr.io', 1.4 * GiB),
-        upstream('registry.k8s.io', 0.6 * GiB),
-      ),
-      series(
-        'layover_upstream_requests_total',
-        upstream('docker.io', 2_318),
-        upstream('ghcr.io', 1_120),
-        upstream('quay.io', 204),
-        upstream('lscr.io', 96),
-        upstream('registry.k8s.io', 58),
-      ),
+      byUpstream('layover_saved_bytes_total', 3, GiB),
+      byUpstream('layover_upstream_bytes_total', 2, GiB),
+      byUpstream('layover_upstream_requests_total', 1, 1),
       series(
         'layover_upstream_ratelimit_remaining',
         [64, { upstream: 'docker.io', identity: 'anonymous' }],
         [173, { upstream: 'docker.io', identity: 'configured' }],
       ),
-      series('layover_upstream_open_breakers', upstream('quay.io', 1)),
+      series('layover_upstream_open_breakers', [1, { upstream: 'quay.io' }]),
       series('layover_followers', [5, {}]),
     ],
     fetches: [
