@@ -256,12 +256,16 @@ test('the script takes out its part alone when somebody changed the file since',
   t.true(shells.length > 0 || !existsSync('/usr/bin/mawk'));
 });
 
+async function setUp(t: ExecutionContext, gateway: Gateway, tree: string, clients: readonly string[]): Promise<void> {
+  for (const client of clients)
+    t.is((await run(DASH, gateway, ['--fingerprint', pin, client, '--apply', '--root', tree])).code, 0);
+}
+
 test('two clients share a root, and the script leaves it until the second is undone', async (t) => {
   const gateway = await serve(t);
   const tree = grow(t, settled);
   const before = content(tree);
-  for (const client of ['system', 'docker'])
-    t.is((await run(DASH, gateway, ['--fingerprint', pin, client, '--apply', '--root', tree])).code, 0);
+  await setUp(t, gateway, tree, ['system', 'docker']);
   const ours = grow(t, settled);
   for (const client of ['system', 'docker'] as const) await command(gateway, ours, client, 'auto');
   t.deepEqual(content(tree), content(ours));
@@ -275,8 +279,7 @@ test('podman and CRI-O share their file by the script too, also when nothing had
   const gateway = await serve(t);
   const tree = grow(t, usual);
   const before = picture(tree);
-  for (const client of ['podman', 'crio'])
-    t.is((await run(DASH, gateway, ['--fingerprint', pin, client, '--apply', '--root', tree])).code, 0);
+  await setUp(t, gateway, tree, ['podman', 'crio']);
   await run(DASH, gateway, ['podman', '--undo', '--apply', '--root', tree]);
   t.true('/etc/containers/registries.conf.d/layover.conf' in picture(tree));
   t.false('/var/lib/layover-setup/podman/journal' in picture(tree));
